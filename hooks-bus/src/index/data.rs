@@ -13,11 +13,12 @@ use hooks_core::event_pattern::{Field, PathId, Projection};
 use hooks_core::{EventPattern, Filter, Pattern};
 
 use super::patterns::PatternMap;
+use super::slots::SlotSet;
 use super::{Slot, type_patterns};
 use field::{FieldIndex, Load};
 
-/// So many subscribers are found before those that were found twice are looked for.
-const MANY: usize = 4_096;
+/// So many subscribers an event may find, each as often as it is found, and twice as many as there are.
+const MOST_FOUND: usize = 10_000;
 
 /// The subscribers that `data` leads to.
 #[derive(Debug, Default)]
@@ -26,6 +27,7 @@ pub(super) struct DataIndex {
     /// Fields that lead to subscribers where they are missing.
     missing: BTreeSet<PathId>,
     types: Types,
+    all: SlotSet,
 }
 
 /// The fields by which a subscriber is found, as indexes of its pattern's.
@@ -70,6 +72,7 @@ impl DataIndex {
         slot: Slot,
     ) {
         self.types.insert(filter);
+        self.all.insert(slot);
         for (id, field) in of(pattern, ids, chosen) {
             let own = self.fields.entry(id).or_default();
             field.alternatives().iter().for_each(|alternative| own.insert(alternative, slot));
@@ -87,6 +90,7 @@ impl DataIndex {
         slot: Slot,
     ) {
         self.types.remove(filter);
+        self.all.remove(slot);
         for (id, field) in of(pattern, ids, chosen) {
             let Some(own) = self.fields.get_mut(&id) else { continue };
             field.alternatives().iter().for_each(|alternative| own.remove(alternative, slot));
@@ -106,15 +110,17 @@ impl DataIndex {
 
     /// Adds those that an event may lead to to a list, some more than once.
     pub(super) fn find(&self, event: &Projection<'_>, into: &mut Vec<Slot>) {
-        // An event with many values may find the same again and again.
-        let mut most = 2 * into.len() + MANY;
+        let before = into.len();
+        let most = before + MOST_FOUND.max(2 * self.all.len());
         for (id, value) in event.values() {
             if let Some(field) = self.fields.get(&id) {
                 field.find(&value, into);
             }
             if into.len() > most {
-                forget_repeats(into);
-                most = 2 * into.len() + MANY;
+                // An event with many values finds the same again and again. All are compared with it then.
+                into.truncate(before);
+                self.all.list(into);
+                return;
             }
         }
         if self.missing.is_empty() {
@@ -126,11 +132,6 @@ impl DataIndex {
             field.find_missing(into);
         }
     }
-}
-
-fn forget_repeats(slots: &mut Vec<Slot>) {
-    let mut is_known = vec![false; slots.iter().max().map_or(0, |last| last + 1)];
-    slots.retain(|slot| !std::mem::replace(&mut is_known[*slot], true));
 }
 
 fn load_of(index: Option<&DataIndex>, pattern: &EventPattern, ids: &[PathId], number: u32) -> Option<Load> {

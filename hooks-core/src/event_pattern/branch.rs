@@ -118,7 +118,7 @@ enum Own {
     There,
 }
 
-/// Most values, objects and arrays of an event that one comparison looks at, each as often as it is looked at. A pattern
+/// Most fields, and elements of arrays, of an event that one comparison looks at, each as often as it is looked at. A pattern
 /// with many branches and an event with many elements would otherwise keep everybody's events waiting.
 const MAX_LOOKS: u32 = 50_000;
 
@@ -145,10 +145,13 @@ impl<'a> Comparison<'a> {
 
     /// What a container holds, as long as there are looks left.
     fn inside(&self, place: Place) -> impl Iterator<Item = Place> {
-        self.event.inside(place).take_while(|_| {
-            self.looks.set(self.looks.get().saturating_sub(1));
-            self.looks.get() > 0
-        })
+        self.event.inside(place).take_while(|_| self.look())
+    }
+
+    /// Takes a look. Returns false if there are no more.
+    fn look(&self) -> bool {
+        self.looks.set(self.looks.get().saturating_sub(1));
+        self.looks.get() > 0
     }
 
     fn field(&self, branch: &Branch, place: Option<Place>, own: Own) -> Outcome {
@@ -192,11 +195,16 @@ impl<'a> Comparison<'a> {
 
     /// An object is no value.
     fn object(&self, branch: &Branch, place: Place, own: Own) -> Outcome {
-        branch.below.iter().fold(self.no_value(branch, own), |all, below| {
+        let mut all = self.no_value(branch, own);
+        for below in &branch.below {
+            if !(all.found || all.missing) || !self.look() {
+                break;
+            }
             let id = self.ids.map_or(Some(&below.path), |ids| ids.get(below.path as usize));
             let place = id.and_then(|id| self.event.field(place, *id));
-            all.and(self.field(below, place, Own::Nothing))
-        })
+            all = all.and(self.field(below, place, Own::Nothing));
+        }
+        all
     }
 
     /// An array is what it holds. Values that stand in it directly are in no element.

@@ -60,7 +60,7 @@ use serde_json::Value as Json;
 ///   have to hold in the same object. A field that has to be missing (`exists: false`) has to be missing in that object;
 ///   where nothing else is asked of the array's objects, in all of them. `anything-but` matches an array if one of its values
 ///   is another one.
-/// - **Large arrays**: a comparison takes at most 50,000 looks at values, objects and arrays, counted for each branch of `$or`.
+/// - **Large arrays**: a comparison takes at most 50,000 looks at fields and elements, counted for each branch of `$or`.
 ///   An event that needs more matches, so that nothing is lost.
 /// - **Missing**: a field whose value is an object or an empty array has no value, so it is missing. So is every field of an
 ///   event without `data`, with `data_base64`, or whose `data` is neither object nor array. `data` may be an array, of objects.
@@ -138,17 +138,16 @@ impl EventPattern {
         if self.compare(None, &event) {
             return None;
         }
+        let comparison = Comparison::new(&self.fields, None, &event);
         // What is found may tell where another field has to be missing: more may hold than less.
         let first_wrong = |chosen: &[u32]| {
-            let holds = |count: &usize| {
-                let branch = Branch::new(&self.paths, &self.fields, &chosen[..*count]);
-                Comparison::new(&self.fields, None, &event).holds(&branch)
-            };
+            let holds = |count: &usize| comparison.holds(&Branch::new(&self.paths, &self.fields, &chosen[..*count]));
             (0..=chosen.len()).rev().find(holds).filter(|count| *count < chosen.len())
         };
         let mut furthest: Option<(usize, u32)> = None;
         for (chosen, _) in &self.branches {
-            let at = first_wrong(chosen)?;
+            // Where it takes too long to tell, it is said to be the first.
+            let at = first_wrong(chosen).unwrap_or(0);
             if furthest.is_none_or(|(known, _)| at > known) {
                 furthest = Some((at, chosen[at]));
             }

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::openapi::{Operation, Routes, schema};
 use super::response::Problem;
 use super::routes::{JSON, Whose, bad_request, json as json_answer};
-use super::service::AdminService;
+use super::service::{AdminService, unavailable};
 use crate::history::{AttemptQuery, AttemptReport};
+use crate::on_own_thread;
 
 /// Most hooks of a page.
 const PAGE: usize = 100;
@@ -122,7 +123,7 @@ fn decide(position: u64, facts: &Facts<'_>) -> (Verdict, String) {
     if let Some(letter) = &facts.dead_letter {
         return (Verdict::DeadLettered, format!("{}: {}", letter.reason, letter.detail));
     }
-    let is_untried = facts.attempts.iter().all(|attempt| attempt.outcome == AttemptOutcome::Skipped);
+    let is_untried = is_untried(facts.attempts);
     // One that was moved back to it gets it all the same.
     if let Some(began) = facts.began.filter(|began| is_untried && position < *began && settled != Some(false)) {
         return (Verdict::DidNotExist, format!("the hook began behind it, at position {began}"));
@@ -155,6 +156,11 @@ fn decide(position: u64, facts: &Facts<'_>) -> (Verdict, String) {
     }
 }
 
+/// True if there was no attempt: a seek that skipped the event is none.
+fn is_untried(attempts: &[AttemptReport]) -> bool {
+    attempts.iter().all(|attempt| attempt.outcome == AttemptOutcome::Skipped)
+}
+
 /// The attempt that delivered the event at this position.
 fn delivered(position: u64, attempts: &[AttemptReport]) -> Option<&AttemptReport> {
     attempts.iter().find(|attempt| match attempt.outcome {
@@ -179,10 +185,17 @@ impl AdminService {
         let (attempts, silent) = self.attempts_with(position, tenant).await?;
         let hooks = self.dispatcher().hooks(after, PAGE, tenant);
         let next = hooks.last().filter(|_| hooks.len() == PAGE).map(|hook| hook.hook.id.clone());
+        let envelope = event.envelope.clone();
+        // A pattern for a large event may take a while.
+        let compare = move || {
+            let mismatch = |running: RunningHook| (running.hook.filter.mismatch(&envelope), running);
+            hooks.into_iter().map(mismatch).collect::<Vec<_>>()
+        };
+        let hooks = on_own_thread("outcomes", compare).await.map_err(|error| unavailable(error.to_string()))?;
         let (mut outcomes, mut pages) = (Vec::new(), DEAD_LETTERS.1);
-        for running in &hooks {
+        for (mismatch, running) in hooks {
             let tried = attempts.get(&running.hook.id).map(Vec::as_slice).unwrap_or_default();
-            outcomes.push(self.outcome(&event, running, tried, &mut pages).await?);
+            outcomes.push(self.outcome(&event, (&running, mismatch), tried, &mut pages).await?);
         }
         Ok(EventOutcomes { hooks: outcomes, next, silent })
     }
@@ -210,9 +223,13 @@ impl AdminService {
         let (mut attempts, mut count, mut silent) = (BTreeMap::<_, Vec<_>>::new(), 0, Vec::new());
         while count < MOST_ATTEMPTS {
             let page = self.attempts(query.clone()).await?;
-            count += page.attempts.len();
             for attempt in page.attempts {
-                attempts.entry(attempt.hook.clone()).or_default().push(attempt);
+                let known = attempts.entry(attempt.hook.clone()).or_default();
+                // Of seeks, the last word is enough.
+                if attempt.outcome != AttemptOutcome::Skipped || known.is_empty() {
+                    count += 1;
+                    known.push(attempt);
+                }
             }
             silent = page.silent;
             query.after = page.next;
@@ -226,7 +243,7 @@ impl AdminService {
     async fn outcome(
         &self,
         event: &PastEvent,
-        running: &RunningHook,
+        (running, mismatch): (&RunningHook, Option<Mismatch>),
         attempts: &[AttemptReport],
         pages: &mut usize,
     ) -> Result<HookOutcome, Problem> {
@@ -236,14 +253,14 @@ impl AdminService {
             let attempt = Some(attempt.clone());
             return Ok(HookOutcome { hook, outcome: Verdict::Delivered, detail, mismatch: None, attempt });
         }
-        let mismatch = running.hook.filter.mismatch(&event.envelope);
-        let may_be_dead = mismatch.is_none() || !attempts.is_empty();
+        let is_untried = is_untried(attempts);
+        let may_be_dead = mismatch.is_none() || !is_untried;
         let status = self.dispatcher().hook_status(&hook);
         let facts = Facts {
             attempts,
             mismatch,
             position: self.bus().monitor().position(&hook).map(Position::get),
-            began: if attempts.is_empty() { self.began(&hook).await? } else { None },
+            began: if is_untried { self.began(&hook).await? } else { None },
             dead_letter: if may_be_dead { self.dead_letter_of(event, &hook, pages).await? } else { None },
             state: running.state.name(),
             error: status.as_ref().and_then(|status| status.last_error.as_deref()),

@@ -19,8 +19,9 @@ use super::record::{Record, checksum};
 /// Positions of one block stand behind one key: more keys for each record, or more records to look at for each event.
 const BLOCK: u64 = 256;
 
-/// Most blocks that a run of positions is entered in. A longer one, which no batch has, is looked at for every event.
-const MOST_BLOCKS: u64 = 1024;
+/// Most blocks that a run of positions is entered in. A longer one, which seeks have and no batch, is looked at for every
+/// event.
+const MOST_BLOCKS: u64 = 64;
 
 /// The extension of an index that is being written.
 pub(super) const NEW: &str = "new";
