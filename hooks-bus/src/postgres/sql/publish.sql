@@ -23,8 +23,9 @@ DECLARE
 BEGIN
     IF event IS NULL OR json_typeof(event) <> 'object' THEN
         RAISE EXCEPTION 'an event is a JSON object with a "type"' USING ERRCODE = 'invalid_parameter_value';
-    ELSIF octet_length(event::text) > 524288000 THEN
-        RAISE EXCEPTION 'the event has % bytes: it may have 500 MiB', octet_length(event::text)
+    -- Far below what Postgres can't look through, which has no memory of 1 GiB in a piece, and soon looked through.
+    ELSIF octet_length(event::text) > 67108864 THEN
+        RAISE EXCEPTION 'the event has % bytes: it may have 64 MiB', octet_length(event::text)
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     FOR name IN SELECT key FROM json_object_keys(event) AS key GROUP BY key HAVING count(*) > 1 LOOP
@@ -88,7 +89,7 @@ BEGIN
     IF missing = '' THEN
         RETURN event;
     END IF;
-    RETURN ('{' || missing || substr(ltrim(event::text, E' \t\r\n'), 2))::json;
+    RETURN ('{' || missing || substr(event::text, strpos(event::text, '{') + 1))::json;
 END $$;
 
 -- A UUID of version 7.

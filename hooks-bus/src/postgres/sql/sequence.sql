@@ -1,12 +1,13 @@
 CREATE TYPE hooks.examined AS (whole json, why text);
 
--- The same as `complete`, with what is wrong as a text.
+-- The same as `complete`, with what is wrong as a text, which may quote the event. What can't be checked is no event
+-- either: it would stop all others.
 CREATE FUNCTION hooks.examine(event json) RETURNS hooks.examined
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     RETURN ROW(hooks.complete(event), NULL)::hooks.examined;
-EXCEPTION WHEN data_exception THEN
-    RETURN ROW(NULL, SQLERRM)::hooks.examined;
+EXCEPTION WHEN data_exception OR program_limit_exceeded OR internal_error THEN
+    RETURN ROW(NULL, left(SQLERRM, 1000))::hooks.examined;
 END $$;
 
 -- The last position of the log. The partition that has it is never dropped.

@@ -93,6 +93,46 @@ async fn what_is_no_event_is_refused_or_set_aside_and_stops_nothing() {
     until("they are counted", || bus.monitor().details()["refused_events"] == 14).await;
 }
 
+/// Postgres has no memory of 1 GiB in a piece, and some functions take eight bytes for each character.
+#[tokio::test]
+async fn an_event_that_is_too_long_is_set_aside_and_stops_nothing() {
+    let Some(server) = Server::start() else { return };
+    let bus = bus(&server).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    let client = client(&server).await;
+    let of = |bytes: usize| format!("SELECT json_build_object('type', 'a', 'subject', repeat('x', {}))", bytes - 30);
+    client.batch_execute(&format!("INSERT INTO hooks.outbox (event) {}", of(140_000_000))).await.unwrap();
+    publish(&client, 1).await;
+    assert_eq!(hook.read_to(1, 9).await, [1]);
+    let why = "the event has 140000000 bytes: it may have 64 MiB";
+    assert_eq!(server.psql("postgres", "SELECT why FROM hooks.refused"), why);
+    let most = 64 << 20;
+    let refused = client.batch_execute(&format!("SELECT hooks.publish(({}))", of(most + 1))).await.unwrap_err();
+    assert!(refused.as_db_error().unwrap().message().ends_with("it may have 64 MiB"), "{refused}");
+    client.batch_execute(&format!("INSERT INTO hooks.outbox (event) {}", of(most))).await.unwrap();
+    assert_eq!(hook.take(1).await[0].envelope().subject().unwrap().len(), most - 30);
+}
+
+/// Whatever of it Postgres can't do.
+#[tokio::test]
+async fn an_event_that_cannot_be_checked_is_set_aside_and_stops_nothing() {
+    let Some(server) = Server::start() else { return };
+    let bus = bus(&server).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    let client = client(&server).await;
+    let fails = "CREATE OR REPLACE FUNCTION hooks.is_time(value text) RETURNS boolean LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION '%', repeat(value, 1000) USING ERRCODE = value; END $$";
+    client.batch_execute(fails).await.unwrap();
+    for code in ["XX000", "54001"] {
+        let event = format!(r#"{{"type":"a","time":"{code}"}}"#);
+        client.execute("INSERT INTO hooks.outbox (event) VALUES ($1::text::json)", &[&event]).await.unwrap();
+    }
+    publish(&client, 1).await;
+    assert_eq!(hook.read_to(1, 9).await, [1]);
+    let said = "SELECT string_agg(left(why, 5) || length(why), ' ' ORDER BY id) FROM hooks.refused";
+    assert_eq!(server.psql("postgres", said), "XX0001000 540011000", "the beginning of why");
+}
+
 /// A role that may publish, and nothing else.
 #[tokio::test]
 async fn a_publisher_needs_two_rights() {
