@@ -10,6 +10,8 @@ use hooks_server::otlp::{Telemetry, TelemetrySettings};
 
 #[cfg(feature = "http")]
 mod collector;
+#[cfg(feature = "http")]
+pub(crate) use collector::headers;
 
 /// How long what is left at the end may take to be sent.
 const AT_THE_END: Duration = Duration::from_secs(5);

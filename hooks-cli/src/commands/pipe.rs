@@ -159,7 +159,8 @@ async fn prepare(origin: Origin, console: &Console) -> Result<Result<Prepared, P
     let telemetry = telemetry::of(config.telemetry.as_ref());
     let dispatcher = Arc::new(telemetry::recorded(dispatcher, history.as_ref(), telemetry.as_ref()));
     if let Some(telemetry) = &telemetry {
-        telemetry::export(telemetry, Arc::new(Metrics::new(bus.clone(), dispatcher.clone())))?;
+        let metrics = Metrics::new(bus.clone(), dispatcher.clone()).with_telemetry(telemetry.clone());
+        telemetry::export(telemetry, Arc::new(metrics))?;
     }
     subscribe(&dispatcher, config.hooks.into_iter().map(|hook| hook.hook), console).await?;
     bus.all_subscribed();

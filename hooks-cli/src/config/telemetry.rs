@@ -26,7 +26,8 @@ pub(super) fn read(
         return Some(None);
     }
     let (mut settings, places) = section::<TelemetrySettings>("telemetry", entry, findings)?;
-    for problem in &settings.problems() {
+    let own = settings.problems();
+    for problem in &own {
         findings.add(place_of(&places, &problem.path), format!("telemetry: {problem}"));
     }
     if !cfg!(feature = "http") {
@@ -34,14 +35,24 @@ pub(super) fn read(
             .add(places.span.clone(), "telemetry: this program can't send it: it was built without the feature `http`");
     }
     let environment = Environment(lookup);
-    if let Err(why) = environment.fill(&mut settings) {
-        findings.add(places.span.clone(), format!("telemetry: {why}"));
+    let is_disabled = environment.get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if !is_disabled {
+        if let Err(why) = environment.fill(&mut settings) {
+            findings.add(places.span.clone(), format!("telemetry: {why}"));
+        }
+        for problem in settings.problems().iter().filter(|problem| !own.contains(problem)) {
+            findings.add(places.span.clone(), format!("telemetry: by the environment: {problem}"));
+        }
     }
     #[cfg(feature = "http")]
     if let Some(why) = settings.endpoint.as_deref().and_then(|endpoint| crate::telemetry::address(endpoint).err()) {
         findings.add(place_of(&places, "endpoint"), format!("telemetry: endpoint: {why}"));
     }
-    Some(Some(settings).filter(|_| environment.get("OTEL_SDK_DISABLED").as_deref() != Some("true")))
+    #[cfg(feature = "http")]
+    if let Err(problem) = crate::telemetry::headers(&settings) {
+        findings.add(place_of(&places, &problem.path.replace('.', "/")), format!("telemetry: {problem}"));
+    }
+    Some(Some(settings).filter(|_| !is_disabled))
 }
 
 struct Environment<'a>(Lookup<'a>);
@@ -54,20 +65,28 @@ impl Environment<'_> {
 
     /// Fills in what is not set.
     fn fill(&self, settings: &mut TelemetrySettings) -> Result<(), String> {
-        const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
-        if let Some(protocol) = self.get(PROTOCOL).filter(|protocol| protocol != "http/protobuf") {
-            return Err(format!("{PROTOCOL} in the environment is `{protocol}`: only `http/protobuf` is spoken here"));
-        }
-        settings.endpoint = settings.endpoint.take().or_else(|| self.get("OTEL_EXPORTER_OTLP_ENDPOINT"));
-        if settings.headers.is_empty() {
-            let headers = self.pairs("OTEL_EXPORTER_OTLP_HEADERS")?;
-            settings.headers = headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+        // How its collector is spoken to, and with which token, says nothing of the file's.
+        if settings.endpoint.is_none() {
+            self.collector(settings)?;
         }
         settings.timeout = settings.timeout.or(self.millis("OTEL_EXPORTER_OTLP_TIMEOUT")?);
         settings.interval = settings.interval.or(self.millis("OTEL_METRIC_EXPORT_INTERVAL")?);
         let name = self.get("OTEL_SERVICE_NAME").map(|name| ("service.name".to_owned(), name));
         for (key, value) in name.into_iter().chain(self.pairs("OTEL_RESOURCE_ATTRIBUTES")?) {
             settings.resource.entry(key).or_insert(value);
+        }
+        Ok(())
+    }
+
+    fn collector(&self, settings: &mut TelemetrySettings) -> Result<(), String> {
+        const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+        if let Some(protocol) = self.get(PROTOCOL).filter(|protocol| protocol != "http/protobuf") {
+            return Err(format!("{PROTOCOL} in the environment is `{protocol}`: only `http/protobuf` is spoken here"));
+        }
+        settings.endpoint = self.get("OTEL_EXPORTER_OTLP_ENDPOINT");
+        if settings.headers.is_empty() {
+            let headers = self.pairs("OTEL_EXPORTER_OTLP_HEADERS")?;
+            settings.headers = headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hooks_core::{BoxError, async_trait};
+use hooks_core::{BoxError, ConfigProblem, async_trait};
 use hooks_server::otlp::{Collector, NotSent, Signal, TelemetrySettings};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -28,17 +28,29 @@ impl HttpCollector {
         let endpoint = address(settings.endpoint.as_deref().unwrap_or(ENDPOINT))?;
         let timeout = settings.timeout.map_or(TIMEOUT, |timeout| timeout.get());
         let client = builder(&endpoint)?.timeout(timeout).build()?;
-        let mut headers = HeaderMap::new();
-        for (name, value) in &settings.headers {
-            let wrong = || format!("telemetry: headers.{name}: it has characters that no header can have");
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
-            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| wrong())?;
-            value.set_sensitive(true);
-            headers.insert(name, value);
-        }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        Ok(Self { client, endpoint, headers })
+        Ok(Self { client, endpoint, headers: headers(settings)? })
     }
+}
+
+/// The headers of a request.
+///
+/// # Errors
+/// When one can't be sent.
+pub(crate) fn headers(settings: &TelemetrySettings) -> Result<HeaderMap, ConfigProblem> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &settings.headers {
+        let wrong = |why: &str| ConfigProblem::new(format!("headers.{name}"), why);
+        let characters = |_| wrong("it has characters that no header can have");
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("that is no name of a header"))?;
+        if name == CONTENT_TYPE {
+            return Err(wrong("what is sent decides that: remove it"));
+        }
+        let mut value = HeaderValue::from_str(value.expose()).map_err(characters)?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+    Ok(headers)
 }
 
 #[async_trait]

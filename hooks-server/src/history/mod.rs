@@ -27,7 +27,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use hooks_core::uuid::Uuid;
 use hooks_core::{Attempt, AttemptRecorder};
@@ -49,6 +49,9 @@ pub use shelf::HistoryError;
 
 /// Queries that are answered at a time; others wait.
 const AT_ONCE: usize = 2;
+
+/// How long a seek waits until it stands in the history.
+const SKIP_WAIT: Duration = Duration::from_secs(5);
 
 /// The attempts of a dispatcher, in a folder. Give it to [`Dispatcher::with_recorder`](hooks_core::Dispatcher::with_recorder).
 /// Clones are the same history; when the last one goes, the rest is written.
@@ -118,13 +121,14 @@ impl History {
         }
     }
 
-    /// Takes note of events that a seek skipped. Returns when that is written.
+    /// Takes note of events that a seek skipped. Returns when that is written, or after a while: the seek is done, and a
+    /// disk that hangs keeps nobody from hearing so.
     pub(crate) async fn skipped(&self, skip: &Skip<'_>) {
         if let Some(queue) = &self.0.0.queue {
             let now = micros(SystemTime::now());
             queue.push(now, |frames, number| put_skip(frames, number, now, skip));
         }
-        self.flush().await;
+        let _ = tokio::time::timeout(SKIP_WAIT, self.flush()).await;
     }
 
     /// Looks up attempts, all that are over by now. A page takes little, whatever there is: it may have fewer attempts than

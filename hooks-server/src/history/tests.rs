@@ -1,5 +1,6 @@
 //! The history against a plain list: what is recorded is found, in every way, after restarts, crashes and evictions.
 
+mod hanging;
 mod power;
 
 use std::path::Path;

@@ -45,6 +45,12 @@ impl Metrics {
         Self { dispatcher, bus, requests: None, reloads: None, history: None, telemetry: None }
     }
 
+    /// Counts the spans that were lost, too.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: crate::otlp::Telemetry) -> Self {
+        Self { telemetry: Some(telemetry), ..self }
+    }
+
     /// The page in this format, in pieces. With many hooks it is long, and takes a while to write.
     pub fn page(&self, format: Format) -> Vec<Bytes> {
         self.fill(Exposition::new(format))

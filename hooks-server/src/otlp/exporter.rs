@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use hooks_core::uuid_v7;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -41,7 +42,7 @@ pub(super) struct Exporter {
 impl Exporter {
     pub(super) fn new(telemetry: Telemetry, collector: Arc<dyn Collector>) -> Self {
         let resource = Message::of(|resource| {
-            for (key, value) in &telemetry.0.settings.resource() {
+            for (key, value) in &telemetry.0.settings.resource(&uuid_v7().to_string()) {
                 resource.attribute(1, key, Value::Text(value));
             }
         });

@@ -14,6 +14,8 @@ mod points;
 mod proto;
 mod settings;
 mod spans;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 use std::fmt;
@@ -32,6 +34,7 @@ use exporter::Exporter;
 pub(crate) use points::Points;
 use proto::Message;
 pub use settings::TelemetrySettings;
+use spans::Place;
 pub(crate) use spans::PublishRequest;
 
 /// Most spans that wait to be sent.
@@ -153,20 +156,17 @@ impl Telemetry {
     }
 
     pub(crate) fn published(&self, request: &PublishRequest<'_>) {
-        self.push(|share| spans::of_publish(request, share));
+        self.push(|share| Place::of_publish(request, share), |place| spans::of_publish(request, place));
     }
 
-    /// Queues a span, if there is room for it.
-    fn push(&self, make: impl FnOnce(f64) -> Option<Message>) {
+    /// Queues a span, if it is recorded and there is room for it.
+    fn push(&self, place: impl FnOnce(f64) -> Option<Place>, make: impl FnOnce(&Place) -> Message) {
         if !self.0.settings.traces {
             return;
         }
+        let Some(place) = place(self.0.settings.sample) else { return };
         match self.0.spans.try_reserve() {
-            Ok(place) => {
-                if let Some(span) = make(self.0.settings.sample) {
-                    place.send(span);
-                }
-            }
+            Ok(room) => room.send(make(&place)),
             Err(TrySendError::Full(()) | TrySendError::Closed(())) => self.lose(1),
         }
     }
@@ -178,7 +178,7 @@ impl Telemetry {
 
 impl AttemptRecorder for Telemetry {
     fn record(&self, attempt: &Attempt<'_>) {
-        self.push(|share| spans::of_attempt(attempt, share));
+        self.push(|share| Place::of_attempt(attempt, share), |place| spans::of_attempt(attempt, place));
     }
 }
 

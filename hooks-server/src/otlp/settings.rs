@@ -15,7 +15,7 @@ pub struct TelemetrySettings {
     /// The address of the collector; `/v1/traces` and `/v1/metrics` are added. Not set: `OTEL_EXPORTER_OTLP_ENDPOINT`, or
     /// `http://localhost:4318`.
     pub endpoint: Option<String>,
-    /// Headers of each request, with a token, say. Not set: those of `OTEL_EXPORTER_OTLP_HEADERS`.
+    /// Headers of each request, with a token, say. Not set, and no `endpoint` either: those of `OTEL_EXPORTER_OTLP_HEADERS`.
     #[schemars(with = "BTreeMap<String, String>")]
     pub headers: BTreeMap<String, Secret>,
     /// Whether spans are sent: of each attempt to deliver, and of each request to publish.
@@ -29,8 +29,8 @@ pub struct TelemetrySettings {
     pub interval: Option<HumanDuration>,
     /// The time limit of a request. Not set: `OTEL_EXPORTER_OTLP_TIMEOUT`, or `10s`.
     pub timeout: Option<HumanDuration>,
-    /// What describes this process, such as `service.instance.id`. Added to `OTEL_RESOURCE_ATTRIBUTES`; `service.name` is
-    /// `OTEL_SERVICE_NAME`, or `hooks`.
+    /// What describes this process. Added to `OTEL_RESOURCE_ATTRIBUTES`; `service.name` is `OTEL_SERVICE_NAME`, or `hooks`,
+    /// and `service.instance.id` a UUID of this process, where nothing sets them.
     pub resource: BTreeMap<String, String>,
 }
 
@@ -69,9 +69,10 @@ impl TelemetrySettings {
         problems
     }
 
-    /// The attributes of the resource.
-    pub(super) fn resource(&self) -> BTreeMap<String, String> {
-        let own = [("service.name", "hooks"), ("service.version", env!("CARGO_PKG_VERSION"))];
+    /// The attributes of the resource, which is this instance where nothing names it.
+    pub(super) fn resource(&self, instance: &str) -> BTreeMap<String, String> {
+        let version = env!("CARGO_PKG_VERSION");
+        let own = [("service.name", "hooks"), ("service.version", version), ("service.instance.id", instance)];
         let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
         own.into_iter().chain(self.resource.clone()).collect()
     }

@@ -9,8 +9,11 @@ use http::StatusCode;
 use super::proto::{Message, Value};
 use super::trace::Context;
 
-/// Most events of a batch whose traces its span links to, as OpenTelemetry's own limit is.
+/// Most events of a batch that are looked at for the traces that its span links to, as OpenTelemetry's own limit is.
 const MOST_LINKS: usize = 128;
+
+/// Most bytes of the reason of a failure.
+const REASON: usize = 1_024;
 
 const SERVER: u64 = 2;
 const CLIENT: u64 = 3;
@@ -28,33 +31,54 @@ pub(crate) struct PublishRequest<'a> {
     pub(crate) accepted: usize,
 }
 
-/// The span of an attempt, if its trace is recorded. Of those that begin here, so many are, from 0 to 1.
-pub(super) fn of_attempt(attempt: &Attempt<'_>, share: f64) -> Option<Message> {
-    let lines = attempt.batch.lines();
-    let links: Vec<Context> = lines.filter_map(|event| Context::of_event(&event)).take(MOST_LINKS).collect();
-    let sent = attempt.exchange.traceparent.as_deref().and_then(Context::parse);
-    // A single event's own trace is continued.
-    let parent = sent.and_then(|sent| links.iter().find(|link| link.trace == sent.trace));
-    let context = sent.unwrap_or_else(|| Context::below(None));
-    let is_recorded = if parent.is_some() { context.is_sampled() } else { context.is_among(share) };
-    is_recorded.then(|| {
-        Message::of(|span| {
-            let name = format!("{} {}", operation(attempt.trigger), attempt.hook.id);
-            head(span, (&context, parent), &name, CLIENT, (attempt.began, attempt.took));
-            attempt_attributes(span, attempt);
-            for link in links.iter().filter(|link| parent != Some(link)) {
-                span.message(13, |message| {
-                    message.bytes(1, &link.trace);
-                    message.bytes(2, &link.span);
-                    message.fixed32(6, link.flags.into());
-                });
-            }
-            match attempt.result {
-                Ok(_) if attempt.class().is_none() => {}
-                Ok(_) => failed(span, "the receiver refused every event"),
-                Err(error) => failed(span, &error.chain()),
-            }
-        })
+/// The place of a span whose trace is recorded: its own, and the span above it.
+#[derive(Debug)]
+pub(super) struct Place {
+    context: Context,
+    parent: Option<Context>,
+}
+
+impl Place {
+    /// Of the traces that begin here, so many are recorded, from 0 to 1; of others, those that say so.
+    fn recorded(context: Context, parent: Option<Context>, share: f64) -> Option<Self> {
+        let is_recorded = if parent.is_some() { context.is_sampled() } else { context.is_among(share) };
+        is_recorded.then_some(Self { context, parent })
+    }
+
+    pub(super) fn of_attempt(attempt: &Attempt<'_>, share: f64) -> Option<Self> {
+        let sent = attempt.exchange.traceparent.as_deref().and_then(Context::parse);
+        let first = attempt.batch.lines().next().and_then(|event| Context::of_event(&event));
+        // A single event's own trace is continued: by what was sent, or here if nothing was.
+        let is_continued = |first: &Context| sent.map_or(attempt.batch.len() == 1, |sent| sent.trace == first.trace);
+        let parent = first.filter(is_continued);
+        Self::recorded(sent.unwrap_or_else(|| Context::below(parent.as_ref())), parent, share)
+    }
+
+    pub(super) fn of_publish(request: &PublishRequest<'_>, share: f64) -> Option<Self> {
+        let parent = request.traceparent.and_then(Context::parse);
+        Self::recorded(Context::below(parent.as_ref()), parent, share)
+    }
+}
+
+/// The span of an attempt.
+pub(super) fn of_attempt(attempt: &Attempt<'_>, place: &Place) -> Message {
+    Message::of(|span| {
+        let name = format!("{} {}", operation(attempt.trigger), attempt.hook.id);
+        head(span, place, &name, CLIENT, (attempt.began, attempt.took));
+        attempt_attributes(span, attempt);
+        let links = attempt.batch.lines().take(MOST_LINKS).filter_map(|event| Context::of_event(&event));
+        for link in links.filter(|link| place.parent != Some(*link)) {
+            span.message(13, |message| {
+                message.bytes(1, &link.trace);
+                message.bytes(2, &link.span);
+                message.fixed32(6, link.flags.into());
+            });
+        }
+        match attempt.result {
+            Ok(_) if attempt.class().is_none() => {}
+            Ok(_) => failed(span, Some("the receiver refused every event")),
+            Err(error) => failed(span, Some(&error.chain())),
+        }
     })
 }
 
@@ -84,7 +108,9 @@ fn attempt_attributes(span: &mut Message, attempt: &Attempt<'_>) {
         }
     }
     let mut number = |key: &str, value: u64| span.attribute(FIELD, key, Value::Number(value));
-    number("messaging.batch.message_count", attempt.batch.len() as u64);
+    if attempt.batch.len() > 1 {
+        number("messaging.batch.message_count", attempt.batch.len() as u64);
+    }
     number("hooks.attempt", attempt.number.into());
     if let Some(status) = attempt.exchange.status {
         number("http.response.status_code", status.into());
@@ -109,36 +135,34 @@ fn phase_key(phase: Phase) -> &'static str {
     }
 }
 
-/// The span of a request to publish, if its trace is recorded.
-pub(super) fn of_publish(request: &PublishRequest<'_>, share: f64) -> Option<Message> {
-    let parent = request.traceparent.and_then(Context::parse);
-    let context = Context::below(parent.as_ref());
-    let is_recorded = if parent.is_some() { context.is_sampled() } else { context.is_among(share) };
-    is_recorded.then(|| {
-        Message::of(|span| {
-            head(span, (&context, parent.as_ref()), "POST /v1/events", SERVER, (request.began, request.took));
-            let mut text = |key: &str, value: &str| span.attribute(9, key, Value::Text(value));
-            text("messaging.system", "hooks");
-            text("messaging.operation.type", "publish");
-            text("messaging.operation.name", "publish");
-            text("http.request.method", "POST");
-            text("http.route", "/v1/events");
-            if let Some(tenant) = request.tenant {
-                text("hooks.tenant", tenant.as_str());
-            }
-            let mut number = |key: &str, value: u64| span.attribute(9, key, Value::Number(value));
-            number("messaging.batch.message_count", request.accepted as u64);
-            number("http.response.status_code", request.status.as_u16().into());
-            if request.status.is_server_error() {
-                failed(span, "");
-            }
-        })
+/// The span of a request to publish.
+pub(super) fn of_publish(request: &PublishRequest<'_>, place: &Place) -> Message {
+    Message::of(|span| {
+        head(span, place, "POST /v1/events", SERVER, (request.began, request.took));
+        let mut text = |key: &str, value: &str| span.attribute(9, key, Value::Text(value));
+        text("http.request.method", "POST");
+        text("http.route", "/v1/events");
+        text("url.path", "/v1/events");
+        text("url.scheme", "http");
+        if let Some(tenant) = request.tenant {
+            text("hooks.tenant", tenant.as_str());
+        }
+        if request.status.is_server_error() {
+            text("error.type", request.status.as_str());
+        }
+        let mut number = |key: &str, value: u64| span.attribute(9, key, Value::Number(value));
+        number("hooks.accepted", request.accepted as u64);
+        number("http.response.status_code", request.status.as_u16().into());
+        if request.status.is_server_error() {
+            // The status says why.
+            failed(span, None);
+        }
     })
 }
 
 fn head(
     span: &mut Message,
-    (context, parent): (&Context, Option<&Context>),
+    Place { context, parent }: &Place,
     name: &str,
     kind: u64,
     (began, took): (SystemTime, Duration),
@@ -155,9 +179,11 @@ fn head(
     span.fixed32(16, context.flags.into());
 }
 
-fn failed(span: &mut Message, why: &str) {
+fn failed(span: &mut Message, why: Option<&str>) {
     span.message(15, |status| {
-        status.text(2, why);
+        if let Some(why) = why {
+            status.text(2, &why[..why.floor_char_boundary(REASON)]);
+        }
         status.number(3, ERROR);
     });
 }

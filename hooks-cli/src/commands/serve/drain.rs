@@ -34,16 +34,22 @@ impl Daemon {
             self.server.drain(self.grace / 2).await;
             self.dispatcher.shutdown(Some(self.grace.saturating_sub(begun.elapsed()))).await;
         };
-        tokio::select! {
+        let is_cut = tokio::select! {
             biased;
-            signal = stops.next() => tracing::warn!(signal, "the daemon stopped at once"),
-            () = self.tell() => {}
-            () = work => {}
-        }
+            signal = stops.next() => cut_by(signal),
+            () = self.tell() => false,
+            () = work => false,
+        };
         if let Some(history) = &self.attempts {
             history.flush().await;
         }
-        telemetry::end(self.telemetry.as_ref()).await;
+        if !is_cut {
+            tokio::select! {
+                biased;
+                signal = stops.next() => { cut_by(signal); }
+                () = telemetry::end(self.telemetry.as_ref()) => {}
+            }
+        }
         self.server.cut();
         if let Some(operators) = self.operators {
             operators.end().await;
@@ -67,6 +73,12 @@ impl Daemon {
             self.notifier.status(&format!("delivering what was accepted: {left} left"));
         }
     }
+}
+
+/// Always true.
+fn cut_by(signal: &str) -> bool {
+    tracing::warn!(signal, "the daemon stopped at once");
+    true
 }
 
 fn waits_for(hook: &HookStatus) {

@@ -1,12 +1,13 @@
 //! Traces and metrics for a collector. What they say is read by `cargo xtask integration telemetry`.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hooks_test::http::Receiver;
 
 use super::{Daemon, JSON, file_hook};
-use crate::command::event;
+use crate::command::{Place, event};
 
 #[test]
 fn a_collector_that_refuses_costs_spans_and_no_event() {
@@ -39,4 +40,30 @@ fn a_collector_that_is_away_delays_nobody() {
     daemon.running.wait_for("http://127.0.0.1:1/…/v1/");
     daemon.running.signal("TERM");
     assert_eq!(daemon.running.wait().code, Some(0));
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_a_collector_that_hangs() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let config = format!("telemetry = {{ endpoint = '{endpoint}', metrics = false }}\n{}", file_hook("a"));
+    let mut daemon = Daemon::start(&config);
+    assert_eq!(daemon.post(JSON, event(0)).status, 202);
+    while daemon.metric("hooks_events_delivered_total{hook=\"a\"}") != Some(1.0) {}
+    daemon.running.signal("TERM");
+    daemon.running.wait_for("a second signal stops at once");
+    let _hangs = listener.accept().unwrap();
+    daemon.running.signal("TERM");
+    daemon.running.wait_for("the daemon stopped at once");
+    assert_eq!(daemon.running.wait().code, Some(0));
+}
+
+#[test]
+fn a_pipe_says_how_many_spans_it_lost() {
+    let collector = Receiver::on_thread(|_| 200);
+    let place = Place::new(&format!("telemetry.endpoint = '{}'\n{}", collector.url(""), file_hook("a")));
+    let ended = place.pipe(event(0));
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let lost = b"hooks_telemetry_spans_lost";
+    assert!(collector.seen().iter().any(|seen| seen.body.windows(lost.len()).any(|part| part == lost)));
 }

@@ -73,6 +73,9 @@ fn all(bench: &Bench, path: &str, outer: [&str; 3]) -> Result<Vec<Json>, String>
                 attribute(&of_resource["resource"], "service.name"),
                 &json!({ "stringValue": "orders" }),
             )?;
+            if attribute(&of_resource["resource"], "service.instance.id")["stringValue"].as_str().is_none() {
+                return Err("the instance has no name".to_owned());
+            }
             let scopes = of_resource[outer[1]].as_array().into_iter().flatten();
             found.extend(scopes.flat_map(|scope| scope[outer[2]].as_array().cloned().unwrap_or_default()));
         }
@@ -99,7 +102,8 @@ fn check_spans(bench: &Bench) -> Done {
     expect("the request's trace", &published["traceId"], &json!(base64(&OF_REQUEST[3..35])))?;
     expect("its parent", &published["parentSpanId"], &json!(base64(&OF_REQUEST[36..52])))?;
     expect("its kind", &published["kind"], &json!("SPAN_KIND_SERVER"))?;
-    expect("its events", attribute(published, "messaging.batch.message_count"), &json!({ "intValue": "3" }))?;
+    expect("its events", attribute(published, "hooks.accepted"), &json!({ "intValue": "3" }))?;
+    expect("its path", attribute(published, "url.path"), &json!({ "stringValue": "/v1/events" }))?;
     expect("the failure", &failed["status"]["code"], &json!("STATUS_CODE_ERROR"))?;
     expect("its status", attribute(failed, "http.response.status_code"), &json!({ "intValue": "500" }))?;
     expect("its class", attribute(failed, "error.type"), &json!({ "stringValue": "retry" }))?;
