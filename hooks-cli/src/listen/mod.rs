@@ -21,7 +21,9 @@ mod show;
 mod stats;
 
 pub(crate) use answer::Answer;
-pub(crate) use events::{events, events_of};
+#[cfg(feature = "file")]
+pub(crate) use events::events;
+pub(crate) use events::events_of;
 pub(crate) use fault::Fault;
 pub(crate) use head::{Broken, Head, Limits};
 pub(crate) use request::Request;
