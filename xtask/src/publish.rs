@@ -15,13 +15,17 @@ const NEEDED: [&str; 6] = ["description", "license", "readme", "repository", "ke
 /// Packs all crates as `cargo publish` would, looks at them, and has a project outside of the workspace build with them.
 pub(crate) fn run() -> Done {
     let published = published()?;
-    let mut cargo = workspace::cargo();
-    // What differs from the last commit is packed, too: whoever changes a crate tries it before he commits.
-    cargo.args(["publish", "--dry-run", "--no-verify", "--allow-dirty", "--locked", "--quiet"]);
-    for package in &published {
-        cargo.args(["--package", &package.name]);
+    // The second leaves the packages in `target/package`.
+    for call in [&["publish", "--dry-run"][..], &["package"]] {
+        let mut cargo = workspace::cargo();
+        // What differs from the last commit is packed, too: whoever changes a crate tries it before he commits.
+        cargo.args(call).args(["--no-verify", "--allow-dirty", "--locked", "--quiet", "--target-dir"]);
+        cargo.arg(workspace::root().join("target"));
+        for package in &published {
+            cargo.args(["--package", &package.name]);
+        }
+        workspace::output(&mut cargo)?;
     }
-    workspace::output(&mut cargo)?;
     let place = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
     for package in &published {
         let folder = unpack(package, place.path())?;
