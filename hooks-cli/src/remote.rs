@@ -16,14 +16,19 @@ use crate::files;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Checks an address.
+/// Checks the address of a daemon.
 pub(crate) fn address(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{error}: expected http://host:port"))?;
+    address_like(text, "http://host:port", "give a token with --token-file")
+}
+
+/// Checks an address that looks like this example. `instead`: what to do in place of a user or a password in it.
+pub(crate) fn address_like(text: &str, example: &str, instead: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{error}: expected {example}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err("expected http://host:port or https://host".to_owned());
+        return Err(format!("expected {example} or https://host"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("it holds a user or a password: give a token with --token-file".to_owned());
+        return Err(format!("it holds a user or a password: {instead}"));
     }
     Ok(url)
 }

@@ -20,17 +20,10 @@ const AT_THE_END: Duration = Duration::from_secs(5);
 #[cfg(feature = "http")]
 const ENDPOINT: &str = "http://localhost:4318";
 
-/// Checks an address.
+/// Checks the address of a collector.
 #[cfg(feature = "http")]
 pub(crate) fn address(text: &str) -> Result<reqwest::Url, String> {
-    let url = reqwest::Url::parse(text).map_err(|error| format!("{error}: expected http://host:4318"))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err("expected http://host:4318 or https://host".to_owned());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("it holds a user or a password: set `headers`".to_owned());
-    }
-    Ok(url)
+    crate::remote::address_like(text, "http://host:4318", "set `headers`")
 }
 
 /// Makes spans, if the config says so.
