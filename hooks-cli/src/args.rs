@@ -7,6 +7,8 @@ pub(crate) mod docs;
 mod durations;
 pub(crate) mod events;
 #[cfg(feature = "http")]
+pub(crate) mod health;
+#[cfg(feature = "http")]
 pub(crate) mod listen;
 pub(crate) mod manage;
 pub(crate) mod operate;
@@ -178,6 +180,10 @@ Asks the daemon that runs, or looks into the folder of the bus while none does. 
 the hook's filter lets pass and that are not settled; with `≤`, not all of them have been read, and those that it \
 will pass over are counted, too.")]
     Status(StatusArgs),
+    /// Say whether a daemon takes events, with the exit code
+    #[cfg(feature = "http")]
+    #[command(long_about = health::ABOUT, after_help = health::EXAMPLES)]
+    Health(health::HealthArgs),
     /// Show how it stands with a daemon, live: what it accepts and delivers, and which hooks are in trouble
     #[command(after_help = "Examples:
   hooks top -c hooks.toml

@@ -119,6 +119,8 @@ fn command(cli: &Cli, console: &Console) -> Exit {
         Command::Completions(args) => commands::docs::completions(args),
         Command::Man(args) => commands::docs::man(args),
         Command::Status(args) => commands::operate::status(args),
+        #[cfg(feature = "http")]
+        Command::Health(args) => commands::health::run(args),
         Command::Top(args) => commands::top::run(args),
         Command::Enable(args) => commands::operate::set_enabled(args, true),
         Command::Disable(args) => commands::operate::set_enabled(args, false),

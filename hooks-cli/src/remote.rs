@@ -78,6 +78,11 @@ pub(crate) fn why(error: reqwest::Error) -> String {
     error.source().map_or_else(|| error.to_string(), chain)
 }
 
+/// The reason why there is no connection, and what to look at.
+pub(crate) fn can_t_be_reached(url: &Url, error: reqwest::Error) -> String {
+    format!("{url} can't be reached: {}: does `hooks serve` run there, and listen at that address?", why(error))
+}
+
 /// For plain HTTP: trusts nobody, and needs no certificates of the platform.
 fn unused() -> Result<ClientConfig, rustls::Error> {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));

@@ -10,6 +10,8 @@ pub(crate) mod demo;
 pub(crate) mod docs;
 pub(crate) mod events;
 #[cfg(feature = "http")]
+pub(crate) mod health;
+#[cfg(feature = "http")]
 pub(crate) mod listen;
 pub(crate) mod log;
 pub(crate) mod manage;

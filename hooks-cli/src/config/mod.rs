@@ -15,6 +15,8 @@ mod expand;
 mod history;
 mod hook;
 mod ingest;
+#[cfg(feature = "http")]
+mod listening;
 mod names;
 mod origin;
 mod problem;
@@ -41,6 +43,8 @@ pub use bus::{ConfiguredBus, WithoutBus};
 pub use expand::Variables;
 pub use history::HistoryConfig;
 pub(crate) use ingest::too_large_for;
+#[cfg(feature = "http")]
+pub(crate) use listening::listening;
 pub(crate) use names::Names;
 pub use origin::Origin;
 pub(crate) use origin::without_steps_up;

@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use reqwest::{Client, RequestBuilder, Url};
 
-use crate::remote::{authorization, builder, why};
+use crate::remote::{authorization, builder, can_t_be_reached, why};
 
 /// A daemon at an address.
 #[derive(Debug)]
@@ -74,12 +74,7 @@ impl Remote {
     fn no_answer(&self, error: reqwest::Error, limit: Option<Duration>) -> String {
         let url = &self.url;
         match (error.is_connect(), error.is_timeout(), limit) {
-            (true, ..) => {
-                format!(
-                    "{url} can't be reached: {}: does `hooks serve` run there, and listen at that address?",
-                    why(error)
-                )
-            }
+            (true, ..) => can_t_be_reached(url, error),
             (false, true, Some(limit)) => {
                 let waited = HumanDuration::new(limit);
                 format!("{url} does not answer for {waited}; what was asked may still be done")

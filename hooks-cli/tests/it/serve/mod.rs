@@ -15,6 +15,7 @@ mod duplicates;
 mod durable;
 mod files;
 mod grants;
+mod health;
 mod hostile;
 mod keys;
 mod lifecycle;

@@ -7,6 +7,7 @@ use hooks_test::http::Receiver;
 
 use super::{Server, until};
 use crate::command::{Place, event};
+use crate::serve::health::health;
 use crate::serve::{Daemon, JSON, http_hook};
 
 fn pipe_config(server: &Server, receiver: &Receiver) -> String {
@@ -69,6 +70,8 @@ fn the_grace_is_the_whole_when_nats_is_down() {
     while daemon.get("/readyz").status != 503 {
         std::thread::yield_now();
     }
+    let (code, said) = health(&daemon.place, &["--url", &format!("http://{}", daemon.address)]);
+    assert!(code == Some(1) && said.contains("its bus can't be used now"), "{said}");
     let begin = Instant::now();
     let ended = daemon.stop();
     // It took 10 s more, for answers that could not come.
