@@ -14,10 +14,10 @@ use super::hook::Hook;
 use super::registry::Registry;
 use super::tail::{Mark, Tail};
 
-/// What the log has in the place of an event that was read, and its end.
+/// What the log has in the place of an event that was read, its end, and its beginning.
 const CHECK: &str = "SELECT (SELECT (extract(epoch FROM at) * 1000000)::bigint FROM hooks.log WHERE position = $1), last, \
-     (SELECT (extract(epoch FROM at) * 1000000)::bigint FROM hooks.log WHERE position = last) \
-     FROM hooks.last_position() AS last";
+     (SELECT (extract(epoch FROM at) * 1000000)::bigint FROM hooks.log WHERE position = last), \
+     (SELECT min(first) FROM hooks.partitions) FROM hooks.last_position() AS last";
 
 /// The last position up to a time.
 const UP_TO: &str = "SELECT hooks.position_at(timestamptz 'epoch' + ($1::bigint + 1) * interval '1 microsecond') - 1";
@@ -39,7 +39,9 @@ impl Known {
         let (there, last): (Option<i64>, u64) = (row.get(0), row.get::<_, i64>(1).unsigned_abs());
         // Positions that were heard of may be lost, too, though not read yet.
         self.tail.ends_at(last);
-        if there == Some(mark.micros) || mark.position == 0 {
+        // What lies before the beginning was dropped once all hooks had passed it.
+        let begin: u64 = row.get::<_, Option<i64>>(3).unwrap_or(0).unsigned_abs();
+        if there == Some(mark.micros) || mark.position < begin || mark.position == 0 {
             return Ok(());
         }
         let kept = client.query_one(UP_TO, &[&mark.micros]).await.map_err(|error| said(&error))?;

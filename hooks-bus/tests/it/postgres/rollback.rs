@@ -1,10 +1,12 @@
 //! The log goes back: a server takes over that lacks what another had.
 
-use hooks_bus::PostgresBus;
-use hooks_core::{Bus, Filter};
-use hooks_test::{End, events, pause, soon};
+use std::time::Duration;
 
-use super::{Server, bus, bus_of, client, publish};
+use hooks_bus::{PostgresBus, PostgresConfig};
+use hooks_core::{Bus, Filter, HumanDuration};
+use hooks_test::{End, events, pause, soon, until};
+
+use super::{Server, bus, bus_of, client, config, publish};
 
 /// What is published at the server that takes over gets positions that the other had given out, too.
 async fn delivered_after_a_failover(has_grown_beyond: bool) {
@@ -94,4 +96,40 @@ async fn a_synchronous_standby_that_is_promoted_has_every_event() {
     .await;
     let read = hook.read_to(300, 9).await;
     assert!(accepted.len() >= 150 && accepted.iter().all(|number| read.contains(number)), "{accepted:?} {read:?}");
+}
+
+/// While this instance was cut off, others went on, and what it had read last is gone with its partition.
+#[tokio::test]
+async fn a_log_that_has_dropped_what_was_read_last_did_not_go_back() {
+    let Some(server) = Server::start() else { return };
+    // It keeps its hook.
+    let lease = HumanDuration::new(Duration::from_secs(300));
+    let bus = PostgresBus::connect(PostgresConfig { lease, ..config(&server, "postgres") }).await.unwrap();
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    bus.publish(events(0..5)).await.unwrap();
+    let read = hook.take(5).await;
+    hook.settle(&read);
+    until("it is settled", || server.psql("postgres", "SELECT position FROM hooks.cursors") == "5").await;
+    let known = server.psql("postgres", "SELECT epoch FROM hooks.cursors");
+    let past = server.psql("postgres", "SELECT max(past) FROM hooks.partitions");
+    // All at once, so that the instance sees it when it connects again.
+    server.psql(
+        "postgres",
+        &format!(
+            "BEGIN; LOCK TABLE hooks.log, hooks.cursors; \
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'hooks %'; \
+             SELECT hooks.make_partitions({past}, 1000); \
+             INSERT INTO hooks.log SELECT {past}, clock_timestamp(), 21, '{{\"type\":\"a\",\"id\":\"5\"}}'; \
+             UPDATE hooks.cursors SET position = {past} - 1; \
+             DELETE FROM hooks.partitions WHERE past <= {past}; DROP TABLE hooks.log_1; COMMIT"
+        ),
+    );
+    soon("publishing", async {
+        while bus.publish(events(6..7)).await.is_err() {
+            pause().await;
+        }
+    })
+    .await;
+    assert!(hook.read_to(6, 9).await.ends_with(&[6]));
+    assert_eq!(server.psql("postgres", "SELECT epoch FROM hooks.cursors"), known);
 }
