@@ -58,6 +58,8 @@ impl Gaps {
         }
         let mut ids = found.ids.to_vec();
         ids.sort_unstable();
+        // The lowest come first, so those that were looked for have come by then, or did not show.
+        let has_looked = found.is_all || ids.last() > Some(&self.after);
         for gaps in [&mut self.missing, &mut self.recent] {
             gaps.retain(|gap| ids.binary_search(gap).is_err());
         }
@@ -70,7 +72,7 @@ impl Gaps {
             *self = Self::new(self.after, found.youngest);
         }
         // All that were open when these were missed have ended before this look.
-        if found.oldest >= self.until {
+        if has_looked && found.oldest >= self.until {
             self.missing = std::mem::take(&mut self.recent);
             self.until = self.recent_until;
         }
@@ -110,6 +112,19 @@ mod tests {
         assert_eq!(gaps.wanted(), (16, vec![15]));
         found(&mut gaps, &[15], 103, 104);
         assert_eq!(gaps.wanted(), (16, vec![]));
+    }
+
+    /// A step has room for so much.
+    #[test]
+    fn an_id_that_a_look_did_not_get_to_is_not_given_up() {
+        let mut gaps = Gaps::new(10, 100);
+        found(&mut gaps, &[13], 100, 102);
+        found(&mut gaps, &[], 101, 0);
+        assert_eq!(gaps.wanted(), (13, vec![11, 12]));
+        gaps.found(&Found { ids: &[11], is_all: false, oldest: 105, youngest: 106 });
+        assert_eq!(gaps.wanted(), (13, vec![12]));
+        gaps.found(&Found { ids: &[14], is_all: false, oldest: 105, youngest: 106 });
+        assert_eq!(gaps.wanted(), (14, vec![]), "it would have come first");
     }
 
     #[test]

@@ -34,6 +34,23 @@ pub(super) type Hearing = Box<dyn Fn(Happening<'_>) + Send + Sync>;
 /// is a transaction of its own.
 pub(super) struct Link {
     state: watch::Receiver<State>,
+    /// The time limit for an answer.
+    patience: Duration,
+}
+
+/// The purpose of a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Purpose {
+    pub(super) name: &'static str,
+    /// SQL that its sessions begin with.
+    pub(super) begin: &'static str,
+    pub(super) patience: Duration,
+}
+
+impl Purpose {
+    pub(super) fn new(name: &'static str) -> Self {
+        Self { name, begin: "", patience: REQUEST_TIMEOUT }
+    }
 }
 
 #[derive(Clone)]
@@ -71,13 +88,12 @@ impl Link {
     /// A link and the task that keeps it, which makes the first connection.
     pub(super) fn new(
         config: Arc<PostgresConfig>,
-        role: &'static str,
-        listen: &'static str,
+        purpose: Purpose,
         hearing: Hearing,
         known: Known,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, state) = watch::channel(State::Down("not connected to Postgres yet".to_owned()));
-        (Self { state }, keep(config, role, listen, hearing, known, sender))
+        (Self { state, patience: purpose.patience }, keep(config, purpose, hearing, known, sender))
     }
 
     /// Waits until it is connected.
@@ -115,7 +131,7 @@ impl Link {
             State::Up(session) => session.clone(),
             State::Down(why) => return Err(Failed::Lost(BusError::Unavailable(why.clone()))),
         };
-        match timeout(REQUEST_TIMEOUT, session.query(sql, parameters)).await {
+        match timeout(self.patience, session.query(sql, parameters)).await {
             Ok(Err(error)) if error.is_closed() => {
                 Err(Failed::Lost(BusError::Unavailable("the connection to Postgres was lost".to_owned())))
             }
@@ -169,25 +185,24 @@ impl Session {
 
 async fn keep(
     config: Arc<PostgresConfig>,
-    role: &'static str,
-    listen: &'static str,
+    purpose: Purpose,
     hearing: Hearing,
     known: Known,
     state: watch::Sender<State>,
 ) {
     let mut attempts = 0;
     loop {
-        let why = match connect::connect(&config, role).await {
+        let why = match connect::connect(&config, purpose.name).await {
             Ok((client, wire)) => {
                 let session = Session { client, statements: Default::default(), broken: Notify::new() };
-                let (why, worked) = run(Arc::new(session), wire, listen, &hearing, &known, &state).await;
+                let (why, worked) = run(Arc::new(session), wire, purpose.begin, &hearing, &known, &state).await;
                 attempts = if worked { 0 } else { attempts };
                 why
             }
             Err(error) => message(error),
         };
         attempts += 1;
-        tracing::warn!(connection = role, %why, "there is no connection to Postgres: trying again");
+        tracing::warn!(connection = purpose.name, %why, "there is no connection to Postgres: trying again");
         state.send_replace(State::Down(why));
         sleep(reconnect_delay(attempts)).await;
     }
@@ -197,7 +212,7 @@ async fn keep(
 async fn run(
     session: Arc<Session>,
     mut wire: Wire,
-    listen: &str,
+    begin: &str,
     hearing: &Hearing,
     known: &Known,
     state: &watch::Sender<State>,
@@ -205,7 +220,7 @@ async fn run(
     let prepared = async {
         connect::set_up(&session.client).await?;
         known.check(&session.client).await?;
-        session.client.batch_execute(listen).await.map_err(|error| failed("listen", &error))
+        session.client.batch_execute(begin).await.map_err(|error| failed("begin", &error))
     };
     tokio::select! {
         prepared = timeout(REQUEST_TIMEOUT, prepared) => match prepared {

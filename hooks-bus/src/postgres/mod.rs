@@ -48,7 +48,7 @@ mod tls;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI32, AtomicU64};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -69,7 +69,7 @@ pub use config::{PostgresConfig, SslMode};
 pub use schema::POSTGRES_SCHEMA;
 
 use hook::{Born, Hook};
-use link::{Happening, Link};
+use link::{Happening, Link, Purpose};
 use monitor::Health;
 use publish::Publisher;
 use reader::PostgresReader;
@@ -146,6 +146,8 @@ struct Inner {
     /// Another instance defined or undefined a hook.
     defined: Notify,
     accepted: AtomicU64,
+    /// Most calls whose events get positions at a time.
+    step: AtomicI32,
     fetches: Semaphore,
     /// Looks at the past that run.
     looks: Semaphore,
@@ -196,8 +198,8 @@ impl PostgresBus {
         let registry = Arc::new(Mutex::new(Registry::new(me.clone())));
         let known = Known { tail: tail.clone(), hooks: Arc::default(), registry: registry.clone() };
         let mut links = JoinSet::new();
-        let mut link = |role, listen, hearing| {
-            let (link, task) = Link::new(config.clone(), role, listen, hearing, known.clone());
+        let mut link = |purpose, hearing| {
+            let (link, task) = Link::new(config.clone(), purpose, hearing, known.clone());
             links.spawn(task);
             link
         };
@@ -205,9 +207,9 @@ impl PostgresBus {
             let (heard, tail) = (heard.clone(), tail.clone());
             Box::new(move |happening: Happening<'_>| heard.hears(&tail, &happening))
         };
-        let work = link("work", LISTEN, hearing);
-        let [publishing, sequence, reading] =
-            ["publishing", "sequence", "reading"].map(|role| link(role, "", Box::new(|_: Happening<'_>| {})));
+        let work = link(Purpose { begin: LISTEN, ..Purpose::new("work") }, hearing);
+        let [publishing, sequence, reading] = [Purpose::new("publishing"), sequencer::PURPOSE, Purpose::new("reading")]
+            .map(|purpose| link(purpose, Box::new(|_: Happening<'_>| {})));
         let links_of = [&work, &publishing, &sequence, &reading];
         for link in links_of {
             link.connected().await?;
@@ -236,6 +238,7 @@ impl PostgresBus {
             heard,
             defined: Notify::new(),
             accepted: AtomicU64::new(0),
+            step: AtomicI32::new(sequencer::MOST),
             fetches: Semaphore::new(MAX_FETCHES),
             looks: Semaphore::new(past::MAX_LOOKS),
             closing: watch::Sender::new(None),

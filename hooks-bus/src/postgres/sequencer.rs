@@ -1,18 +1,31 @@
 //! Moves events from the outbox to the log: one instance does so at a time, and each could at any time.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hooks_core::BusError;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::Row;
 
 use super::Inner;
 use super::gaps::{Found, Gaps};
-use super::link::{Failed, RETRY_PAUSE};
+use super::link::{Failed, Purpose, RETRY_PAUSE};
 use super::tail::LAST;
 
+/// Its connection. A server that can't move events in time gives up before this side does, which moves fewer then.
+pub(super) const PURPOSE: Purpose = Purpose {
+    name: "sequence",
+    begin: "SET statement_timeout = '20s'; SET lock_timeout = '10s'",
+    patience: Duration::from_secs(25),
+};
+
 /// Most calls whose events are moved at a time.
-const MOST: i32 = 1_000;
+pub(super) const MOST: i32 = 1_000;
+
+/// After what takes no longer, more are moved the next time; after what takes longer than `SLOW`, one call's alone.
+const QUICK: Duration = Duration::from_secs(1);
+const SLOW: Duration = Duration::from_secs(5);
 
 /// The time for which the outbox is looked at again and again after an event came, so that publishers need not send
 /// notices.
@@ -30,10 +43,12 @@ const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
 /// The interval at which all of the outbox is looked at.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// Takes the lead, or keeps it. Publishers need not wake who is awake.
-const LEAD: &str = "UPDATE hooks.sequencer SET leader = $1, until = clock_timestamp() + $2::float8 * interval '1 second', \
+/// Takes the lead, or keeps it. Whoever leads in a session that has ended does not any more. Publishers need not wake who
+/// is awake.
+const LEAD: &str = "UPDATE hooks.sequencer AS s SET leader = $1, session = pg_backend_pid(), until = clock_timestamp() + $2::float8 * interval '1 second', \
      awake_until = CASE WHEN $3 THEN clock_timestamp() + $4::float8 * interval '1 second' ELSE '-infinity' END \
-     WHERE leader = $1 OR leader IS NULL OR until < clock_timestamp() RETURNING true";
+     WHERE leader = $1 OR leader IS NULL OR until < clock_timestamp() \
+     OR NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = s.session) RETURNING true";
 
 const LAST_ID: &str = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM hooks.outbox_id";
 
@@ -86,7 +101,7 @@ async fn lead(bus: &Inner) -> Result<(), Failed> {
         }
         let is_sweep = begun >= swept + SWEEP_EVERY;
         let (after, missing) = if is_sweep { (0, Vec::new()) } else { gaps.wanted() };
-        let row = bus.sequence.one(SEQUENCE, &[&after, &missing, &MOST, &bus.partition_length()]).await?;
+        let row = bus.step(after, &missing).await?;
         let ids: Vec<i64> = row.get(1);
         let is_all: bool = row.get(4);
         gaps.found(&Found { ids: &ids, is_all, oldest: row.get(2), youngest: row.get(3) });
@@ -113,14 +128,27 @@ impl Inner {
         Ok(!self.sequence.query(LEAD, &[&self.me, &lease, &awake, &awake_for]).await?.is_empty())
     }
 
+    /// Moves some events. After a failure it is one call's, which has all the server's time, and soon again as many as
+    /// before.
+    async fn step(&self, after: i64, missing: &Vec<i64>) -> Result<Row, Failed> {
+        let (begun, most) = (Instant::now(), self.step.load(Ordering::Relaxed));
+        let moved = self.sequence.one(SEQUENCE, &[&after, missing, &most, &self.partition_length()]).await;
+        let next = match begun.elapsed() {
+            took if moved.is_err() || took > SLOW => 1,
+            took if took < QUICK => (2 * most).min(MOST),
+            _ => most,
+        };
+        self.step.store(next, Ordering::Relaxed);
+        moved
+    }
+
     /// Gives a position to every event that is committed now, step by step. Returns the last position.
     pub(super) async fn flush(&self) -> Result<u64, BusError> {
         let moved = async {
             let newest: Option<i64> = self.sequence.one(NEWEST, &[]).await?.get(0);
             loop {
                 // Also waits for another one who is moving events.
-                let none = Vec::<i64>::new();
-                let row = self.sequence.one(SEQUENCE, &[&0_i64, &none, &MOST, &self.partition_length()]).await?;
+                let row = self.step(0, &Vec::new()).await?;
                 // The lowest ids are moved first.
                 let highest = row.get::<_, Vec<i64>>(1).into_iter().max();
                 if row.get(4) || highest >= newest {

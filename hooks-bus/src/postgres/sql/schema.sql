@@ -52,15 +52,17 @@ CREATE TABLE hooks.refused (
     why text NOT NULL
 );
 
--- The instance that gives positions, how long publishers need not wake it, whether the log takes no more, and how many
--- rows are gone from hooks.refused.
+-- The instance that gives positions and its session, how long publishers need not wake it, whether the log takes no more,
+-- and how many rows are gone from hooks.refused, up to which position.
 CREATE TABLE hooks.sequencer (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
     leader text,
+    session integer,
     until timestamptz NOT NULL DEFAULT '-infinity',
     awake_until timestamptz NOT NULL DEFAULT '-infinity',
     is_full boolean NOT NULL DEFAULT false,
-    refused_gone bigint NOT NULL DEFAULT 0
+    refused_gone bigint NOT NULL DEFAULT 0,
+    refused_to bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
 INSERT INTO hooks.sequencer DEFAULT VALUES;
 

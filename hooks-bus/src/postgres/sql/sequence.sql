@@ -1,13 +1,22 @@
 CREATE TYPE hooks.examined AS (whole json, why text);
 
 -- The same as `complete`, with what is wrong as a text, which may quote the event. What can't be checked is no event
--- either: it would stop all others.
+-- either: it would stop all others. Both are null where the server's time limit ended the check.
 CREATE FUNCTION hooks.examine(event json) RETURNS hooks.examined
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    begun timestamptz := clock_timestamp();
 BEGIN
     RETURN ROW(hooks.complete(event), NULL)::hooks.examined;
-EXCEPTION WHEN data_exception OR program_limit_exceeded OR internal_error THEN
-    RETURN ROW(NULL, left(SQLERRM, 1000))::hooks.examined;
+EXCEPTION
+    WHEN data_exception OR program_limit_exceeded OR internal_error THEN
+        RETURN ROW(NULL, left(SQLERRM, 1000))::hooks.examined;
+    WHEN query_canceled THEN
+        -- What was stopped soon is not the reason.
+        IF clock_timestamp() < begun + interval '4 seconds' THEN
+            RAISE;
+        END IF;
+        RETURN ROW(NULL, NULL)::hooks.examined;
 END $$;
 
 -- The last position of the log. The partition that has it is never dropped.
@@ -39,9 +48,10 @@ BEGIN
     END LOOP;
 END $$;
 
--- Moves events from the outbox to the log: those with the ids `gaps` that have come, and up to about `most` behind the
--- id `after`. Returns the ids that it moved, whether these are all, and, if it moved any, the last position and `youngest`:
--- transactions that had an id when it had looked are older. All that are older than `oldest` had ended before.
+-- Moves events from the outbox to the log: those with the ids `gaps` that have come, and those behind the id `after`, the
+-- lowest ids first, about `most` of them and 16 MiB. Returns the ids that it moved, whether these are all, and, if it moved
+-- any, the last position and `youngest`: transactions that had an id when it had looked are older. All that are older than
+-- `oldest` had ended before. Checks for about a second. An event that can't be checked in time is refused if `most` is 1.
 --
 -- Only one moves at a time, and looks after the one before has committed. It sees all rows of a transaction or none. Of
 -- two rows that it sees, the one with the lower id comes first; a row that it does not see yet comes later. So where one
@@ -55,36 +65,75 @@ LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     base bigint;
     events bigint;
+    wanted bigint;
     stamp timestamptz;
+    unchecked record;
+    result hooks.examined;
+    bytes bigint := 0;
+    -- What was checked.
+    of_ids bigint[] := '{}';
+    of_ns integer[] := '{}';
+    wholes json[] := '{}';
+    whys text[] := '{}';
 BEGIN
     PERFORM pg_advisory_xact_lock(1752133483, 1);
     oldest := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
     ids := ARRAY(SELECT id FROM hooks.outbox WHERE id > after ORDER BY id LIMIT most);
     is_all := cardinality(ids) < most;
     ids := ARRAY(SELECT id FROM hooks.outbox WHERE id = ANY (gaps) UNION SELECT unnest(ids));
-    IF cardinality(ids) = 0 THEN
+    wanted := cardinality(ids);
+    IF wanted = 0 THEN
         last := 0;
         youngest := 0;
         RETURN;
     END IF;
+    SELECT array_agg(id ORDER BY id), sum(rows) INTO ids, events FROM (
+        SELECT id, rows, row_number() OVER lowest AS number, sum(size) OVER lowest - size AS before FROM (
+            SELECT id, count(*) AS rows, sum(pg_column_size(event)) AS size FROM hooks.outbox WHERE id = ANY (ids) GROUP BY id
+        ) AS calls WINDOW lowest AS (ORDER BY id)
+    ) AS counted WHERE number <= most AND before < 16777216;
     -- A snapshot's xmax is no bound: it is behind the last one that ended, and younger ones may be open.
     youngest := pg_current_xact_id()::text::bigint;
     base := hooks.last_position();
-    events := (SELECT count(*) FROM hooks.outbox WHERE id = ANY (ids));
+    stamp := clock_timestamp();
+    FOR unchecked IN SELECT id, n, event FROM hooks.outbox WHERE id = ANY (ids) AND NOT checked ORDER BY id, n LOOP
+        IF unchecked.id = ids[1] OR (clock_timestamp() < stamp + interval '1 second' AND bytes < 33554432) THEN
+            result := hooks.examine(unchecked.event);
+            IF result.whole IS NULL AND result.why IS NULL AND unchecked.id = ids[1] THEN
+                IF most > 1 THEN
+                    RAISE EXCEPTION 'an event takes too long to check' USING ERRCODE = 'query_canceled';
+                END IF;
+                result.why := 'the event takes too long to check';
+            END IF;
+        ELSE
+            result := NULL;
+        END IF;
+        IF result.whole IS NULL AND result.why IS NULL THEN
+            -- It and those behind are for the next time.
+            ids := ARRAY(SELECT id FROM unnest(ids) AS id WHERE id < unchecked.id);
+            EXIT;
+        END IF;
+        bytes := bytes + coalesce(octet_length(result.whole::text), 0);
+        of_ids := of_ids || unchecked.id;
+        of_ns := of_ns || unchecked.n;
+        wholes := wholes || result.whole;
+        whys := whys || result.why;
+    END LOOP;
+    is_all := is_all AND cardinality(ids) = wanted;
     -- Times never go back, whatever the clock does.
-    stamp := greatest(clock_timestamp(), (SELECT at FROM hooks.log WHERE position = base));
+    stamp := greatest(stamp, (SELECT at FROM hooks.log WHERE position = base));
     PERFORM hooks.make_partitions(base + events, partition_length);
     WITH taken AS (
         DELETE FROM hooks.outbox WHERE id = ANY (ids) RETURNING id, n, checked, event
     ), seen AS MATERIALIZED (
-        SELECT id, n, event, CASE WHEN checked THEN ROW(event, NULL)::hooks.examined ELSE hooks.examine(event) END AS result
-        FROM taken
+        SELECT id, n, event, CASE WHEN checked THEN event ELSE whole END AS whole, why
+        FROM taken LEFT JOIN unnest(of_ids, of_ns, wholes, whys) AS examined (id, n, whole, why) USING (id, n)
     ), refused AS (
-        INSERT INTO hooks.refused (event, why) SELECT event, (result).why FROM seen WHERE (result).whole IS NULL
+        INSERT INTO hooks.refused (event, why) SELECT event, why FROM seen WHERE whole IS NULL
     )
     INSERT INTO hooks.log (position, at, size, event)
-    SELECT base + row_number() OVER (ORDER BY id, n), stamp, octet_length((result).whole::text), (result).whole
-    FROM seen WHERE (result).whole IS NOT NULL;
+    SELECT base + row_number() OVER (ORDER BY id, n), stamp, octet_length(whole::text), whole
+    FROM seen WHERE whole IS NOT NULL;
     GET DIAGNOSTICS events = ROW_COUNT;
     last := base + events;
     PERFORM pg_notify('hooks_log', last::text);

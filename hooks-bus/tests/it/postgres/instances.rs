@@ -1,11 +1,13 @@
 //! Several instances share hooks, come and go.
 
-use hooks_bus::PostgresBus;
+use std::time::Duration;
+
+use hooks_bus::{PostgresBus, PostgresConfig};
 use hooks_core::bus::{Answering, Instances as _};
-use hooks_core::{Bus, Filter};
+use hooks_core::{Bus, Filter, HumanDuration};
 use hooks_test::{End, events, until};
 
-use super::{Server, bus, client};
+use super::{Server, bus, client, config};
 
 /// Workers that wait for events, and let go of what they are asked to.
 async fn work(bus: &PostgresBus, count: usize) -> tokio::task::JoinSet<()> {
@@ -49,6 +51,25 @@ async fn another_instance_gives_positions_when_the_first_is_gone() {
     other.publish(events(3..6)).await.unwrap();
     assert_eq!(hook.read_to(5, 9).await, [3, 4, 5]);
     assert_eq!(leader(), other.instance());
+}
+
+/// Nobody waits for the end of its lease: its session has ended.
+#[tokio::test]
+async fn another_instance_gives_positions_at_once_when_the_session_of_the_first_has_ended() {
+    let Some(server) = Server::start() else { return };
+    let config = PostgresConfig { lease: HumanDuration::new(Duration::from_secs(300)), ..config(&server, "postgres") };
+    let first = PostgresBus::connect(config.clone()).await.unwrap();
+    let leader = || server.psql("postgres", "SELECT leader FROM hooks.sequencer");
+    until("it leads", || leader() == first.instance()).await;
+    let second = PostgresBus::connect(config).await.unwrap();
+    let mut hook = End::new(&second, "a", Filter::all()).await;
+    second.publish(events(0..3)).await.unwrap();
+    assert_eq!(hook.read_to(2, 9).await, [0, 1, 2]);
+    assert_eq!(leader(), first.instance());
+    drop(first);
+    second.publish(events(3..6)).await.unwrap();
+    assert_eq!(hook.read_to(5, 9).await, [3, 4, 5]);
+    assert_eq!(leader(), second.instance());
 }
 
 /// As `hooks forget` does it while this instance can't be reached, and as it is defined again by another.

@@ -11,6 +11,7 @@ mod reading;
 mod retention;
 mod rollback;
 mod secure;
+mod slow;
 mod storm;
 
 use std::time::Duration;
