@@ -23,9 +23,9 @@ const READ: &str = "SELECT position, (extract(epoch FROM at) * 1000000)::bigint,
      SELECT position, at, event, size FROM hooks.log WHERE position > $1 AND position < $2 ORDER BY position LIMIT $3\
      ) AS next) AS counted WHERE before < $4 ORDER BY position";
 
-/// Sets a row aside that is no event: once, whoever reads it and how often.
-const REFUSE: &str = "INSERT INTO hooks.refused (position, event, why) \
-     SELECT position, event, $2 FROM hooks.log WHERE position = $1 ON CONFLICT (position) DO NOTHING RETURNING 1";
+/// Sets a row aside that is no event: once, whoever reads it and how often, also when it is no longer kept.
+const REFUSE: &str = "INSERT INTO hooks.refused (position, event, why) SELECT position, event, $2 FROM hooks.log \
+     WHERE position = $1 AND position > (SELECT refused_to FROM hooks.sequencer) ON CONFLICT (position) DO NOTHING RETURNING 1";
 
 /// Events with consecutive positions.
 #[derive(Debug)]

@@ -46,8 +46,9 @@ const REFUSED_BYTES: i64 = 64 << 20;
 /// Removes the oldest of them, and counts these.
 const TRIM: &str = "WITH gone AS (DELETE FROM hooks.refused WHERE id IN (SELECT id FROM (SELECT id, \
      row_number() OVER newest AS n, sum(pg_column_size(event)) OVER newest AS bytes FROM hooks.refused \
-     WINDOW newest AS (ORDER BY id DESC)) AS r WHERE n > $1 OR bytes > $2) RETURNING 1) \
-     UPDATE hooks.sequencer SET refused_gone = refused_gone + (SELECT count(*) FROM gone) WHERE EXISTS (SELECT FROM gone)";
+     WINDOW newest AS (ORDER BY id DESC)) AS r WHERE n > $1 OR bytes > $2) RETURNING position) \
+     UPDATE hooks.sequencer SET refused_gone = refused_gone + (SELECT count(*) FROM gone), \
+     refused_to = greatest(refused_to, (SELECT max(position) FROM gone)) WHERE EXISTS (SELECT FROM gone)";
 
 const REFUSED: &str = "SELECT refused_gone, (SELECT count(*) FROM hooks.refused) FROM hooks.sequencer";
 

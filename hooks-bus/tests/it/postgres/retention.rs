@@ -239,3 +239,28 @@ async fn of_rows_that_are_no_events_the_newest_are_kept_and_all_counted() {
     .await;
     assert_eq!(server.psql("postgres", "SELECT count(*), min(id) FROM hooks.refused"), "10000|51");
 }
+
+/// A hook that is read from the beginning comes to what was counted and is no longer kept.
+#[tokio::test]
+async fn what_only_the_reader_could_tell_is_counted_once_though_it_is_no_longer_kept() {
+    let Some(server) = Server::start() else { return };
+    let bus = bus(&server).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    let bad = r#"SELECT hooks.publish('{"type":"a","\u0072egion":"eu"}')"#;
+    server.psql("postgres", &format!("{bad} FROM generate_series(1, 3)"));
+    bus.publish(events_of(0..1, "a")).await.unwrap();
+    assert_eq!(hook.read_to(0, 9).await, [0]);
+    server.psql("postgres", "INSERT INTO hooks.outbox (event) SELECT '7' FROM generate_series(1, 9998)");
+    let counts = || {
+        let details = bus.monitor().details();
+        (details["refused_events"].as_u64().unwrap(), details["refused_events_gone"].as_u64().unwrap())
+    };
+    until("they are counted", || counts() == (10_001, 1)).await;
+    // It has nothing of the log in memory.
+    let other = self::bus(&server).await;
+    let mut again = End::earliest(&other, "b").await;
+    assert_eq!(again.read_to(0, 9).await, [0]);
+    let rows =
+        "SELECT count(*), count(position), refused_gone FROM hooks.refused, hooks.sequencer GROUP BY refused_gone";
+    assert_eq!(server.psql("postgres", rows), "10000|2|1");
+}
