@@ -40,12 +40,59 @@ pub struct Server {
     folder: TempDir,
     user: Option<u32>,
     settings: Vec<String>,
+    /// Variables of its environment.
+    environment: Vec<(String, String)>,
+}
+
+/// The library of Debian's package faketime, which changes the clock of a program.
+pub fn fake_clock() -> Option<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
+    let library = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1")).find(|file| file.is_file());
+    if library.is_none() {
+        eprintln!("skipped: needs libfaketime; `cargo xtask integration postgres` installs it");
+    }
+    library
+}
+
+/// Variables with which a program's clock is as a file says: `+0`, `+1h`, `-10d`. It runs on evenly all the same for what
+/// measures how long something takes.
+pub fn clock_variables(library: &Path, file: &Path) -> [(String, String); 4] {
+    [
+        ("LD_PRELOAD", library.to_str().unwrap()),
+        ("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap()),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
 impl Server {
     /// A server, or `None` where there are no programs.
     pub fn start() -> Option<Self> {
         Self::with_settings(&[])
+    }
+
+    /// A server whose clock can be set, or `None` where there are no programs.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn with_clock() -> Option<Self> {
+        let library = fake_clock()?;
+        let mut server = Self::start()?;
+        server.stop_at_once();
+        server.set_clock("+0");
+        server.environment = clock_variables(&library, &server.folder().join("clock")).to_vec();
+        server.run();
+        Some(server)
+    }
+
+    /// Sets the clock of a server that has one of its own: as far before or behind the machine's.
+    ///
+    /// # Panics
+    /// When it can't.
+    pub fn set_clock(&self, offset: &str) {
+        let new = self.give("clock.new", offset);
+        std::fs::rename(new, self.folder().join("clock")).unwrap();
     }
 
     /// A server with these settings, such as `max_connections=9`.
@@ -60,7 +107,8 @@ impl Server {
             chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
         }
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut server = Self { programs, port: 0, folder, user: is_root.then_some(NOBODY), settings };
+        let mut server =
+            Self { programs, port: 0, folder, user: is_root.then_some(NOBODY), settings, environment: Vec::new() };
         let made =
             server.cluster("initdb").args(["-U", "hooks", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]).output();
         succeeded(&made.unwrap());
@@ -113,7 +161,7 @@ impl Server {
         change(&to);
         self.run();
         let (programs, settings) = (self.programs.clone(), self.settings.clone());
-        let mut copy = Self { programs, port: 0, folder, user: self.user, settings };
+        let mut copy = Self { programs, port: 0, folder, user: self.user, settings, environment: Vec::new() };
         copy.begin();
         copy
     }
@@ -157,6 +205,7 @@ impl Server {
             options += &format!(" -c {setting}");
         }
         let mut command = self.cluster("pg_ctl");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(["start", "-w", "-s", "-t", "120", "-o", &options, "-l"]).arg(self.folder.path().join("log"));
         command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
     }

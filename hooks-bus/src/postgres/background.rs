@@ -13,9 +13,9 @@ use super::publish::Calls;
 /// The longest pause before a heartbeat that failed is sent again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-const HEARTBEAT: &str = "INSERT INTO hooks.instances (instance, machine, until) \
-     VALUES ($1, $2, clock_timestamp() + $3::float8 * interval '1 second') \
-     ON CONFLICT (instance) DO UPDATE SET until = excluded.until";
+const HEARTBEAT: &str = "INSERT INTO hooks.instances (instance, machine, until, lease) \
+     VALUES ($1, $2, clock_timestamp() + $3::float8 * interval '1 second', $3) \
+     ON CONFLICT (instance) DO UPDATE SET until = excluded.until, lease = excluded.lease";
 
 /// Starts all tasks but those of connections; they end when the set is aborted.
 pub(super) fn start(bus: &Arc<Inner>, calls: Calls, tasks: &mut JoinSet<()>) {

@@ -24,16 +24,17 @@ const ACQUIRE: &str = "UPDATE hooks.cursors AS c SET owner = $1, epoch = nextval
      FROM unnest($2::text[], $3::int8[]) AS given (hook, born) \
      WHERE c.hook = given.hook AND c.born = given.born \
      AND (c.owner IS NULL OR c.owner = $1 OR NOT EXISTS (\
-     SELECT FROM hooks.instances AS i WHERE i.instance = c.owner AND i.until > clock_timestamp())) \
-     AND EXISTS (SELECT FROM hooks.instances AS i WHERE i.instance = $1 AND i.until > clock_timestamp()) \
+     SELECT FROM hooks.instances AS i WHERE i.instance = c.owner AND hooks.lasts(i.until, i.lease))) \
+     AND EXISTS (SELECT FROM hooks.instances AS i WHERE i.instance = $1 AND hooks.lasts(i.until, i.lease)) \
      RETURNING c.hook, c.epoch, c.position, c.settled";
 
 const ANNOUNCE: &str =
     "UPDATE hooks.instances SET hooks = $2 WHERE instance = $1 AND hooks IS DISTINCT FROM $2 RETURNING true";
 
-/// Instances that were silent for ten leases, or whose processes have ended.
+/// Instances that were silent for ten leases, or were alive at a time that is still far away, or whose processes have ended.
 const REMOVE: &str = "DELETE FROM hooks.instances WHERE instance = ANY ($1) \
-     OR (instance <> $2 AND until < clock_timestamp() - $3::float8 * interval '10 seconds') RETURNING true";
+     OR (instance <> $2 AND until NOT BETWEEN clock_timestamp() - $3::float8 * interval '10 seconds' \
+     AND clock_timestamp() + $3::float8 * interval '10 seconds') RETURNING true";
 
 const LEAVE: &str = "WITH gone AS (DELETE FROM hooks.instances WHERE instance = $1), \
      resigned AS (UPDATE hooks.sequencer SET leader = NULL, until = '-infinity', awake_until = '-infinity' WHERE leader = $1) \

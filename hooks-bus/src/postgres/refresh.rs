@@ -32,7 +32,7 @@ const DEFINITIONS: &str = "SELECT hook, revision FROM hooks.definitions";
 
 const OVERRIDES: &str = "SELECT hook, revision, override, failing_since FROM hooks.overrides";
 
-const MEMBERS: &str = "SELECT instance, machine, hooks, until > clock_timestamp() FROM hooks.instances";
+const MEMBERS: &str = "SELECT instance, machine, hooks, hooks.lasts(until, lease) FROM hooks.instances";
 
 const DEAD_LETTERS: &str = "SELECT hook, count(*) FROM hooks.dead_letters GROUP BY hook";
 

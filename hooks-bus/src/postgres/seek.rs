@@ -20,7 +20,7 @@ const MOST_COUNTED: u64 = 20_000;
 const WRITE: &str = "SELECT hooks.move($1, $2, $3, $4)";
 
 const READ: &str = "SELECT epoch, position, settled, \
-     (SELECT instance FROM hooks.instances WHERE instance = owner AND until > clock_timestamp()) \
+     (SELECT instance FROM hooks.instances WHERE instance = owner AND hooks.lasts(until, lease)) \
      FROM hooks.cursors WHERE hook = $1";
 
 const FIRST: &str =

@@ -47,7 +47,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// is awake.
 const LEAD: &str = "UPDATE hooks.sequencer AS s SET leader = $1, session = pg_backend_pid(), until = clock_timestamp() + $2::float8 * interval '1 second', \
      awake_until = CASE WHEN $3 THEN clock_timestamp() + $4::float8 * interval '1 second' ELSE '-infinity' END \
-     WHERE leader = $1 OR leader IS NULL OR until < clock_timestamp() \
+     WHERE leader = $1 OR leader IS NULL OR NOT hooks.lasts(until, $2) \
      OR NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = s.session) RETURNING true";
 
 const LAST_ID: &str = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM hooks.outbox_id";

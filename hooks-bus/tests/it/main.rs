@@ -10,6 +10,8 @@ mod model;
 mod nats;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "durable", feature = "postgres"))]
+mod small;
 mod storm;
 
 use std::ops::Range;

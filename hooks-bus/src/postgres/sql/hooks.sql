@@ -1,3 +1,10 @@
+-- True for a lease of so many seconds that lasts. Not for one that the clock will take longer to reach than it can last: the
+-- clock was wrong when it was written, or is now.
+CREATE FUNCTION hooks.lasts(until timestamptz, lease double precision) RETURNS boolean
+LANGUAGE sql SET search_path = pg_catalog AS $$
+    SELECT until > clock_timestamp() AND until < clock_timestamp() + 2 * lease * interval '1 second'
+$$;
+
 -- The mark of a hook's cursor, which begins behind this position if it is new.
 CREATE FUNCTION hooks.begin(name text, behind bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$

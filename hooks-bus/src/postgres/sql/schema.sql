@@ -106,12 +106,13 @@ CREATE TABLE hooks.dead_letters (
     UNIQUE (hook, position)
 );
 
--- The instances, the hashes of the hooks that they have, and how long their leases last.
+-- The instances, the hashes of the hooks that they have, and until when their leases of so many seconds last.
 CREATE TABLE hooks.instances (
     instance text PRIMARY KEY,
     machine text NOT NULL,
     hooks bigint[],
-    until timestamptz NOT NULL
+    until timestamptz NOT NULL,
+    lease double precision NOT NULL
 ) WITH (fillfactor = 50);
 
 -- Questions of operators to an instance, and parts of its answers.

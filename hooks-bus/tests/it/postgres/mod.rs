@@ -1,6 +1,8 @@
 //! The Postgres bus against real servers.
 
 mod checking;
+mod clock;
+mod disk;
 mod instances;
 mod languages;
 mod order;

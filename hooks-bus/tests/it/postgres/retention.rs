@@ -21,7 +21,7 @@ fn large(from: usize) -> Slice {
 }
 
 /// Events of so many bytes, which don't compress.
-fn noise(numbers: Range<usize>, bytes: usize) -> Slice {
+pub(super) fn noise(numbers: Range<usize>, bytes: usize) -> Slice {
     let mut slice = SliceBuilder::new("/test");
     for number in numbers {
         let mut random = number as u64 + 1;

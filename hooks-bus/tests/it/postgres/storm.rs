@@ -15,7 +15,7 @@ use tokio_postgres::{Client, NoTls};
 use super::{Server, bus};
 
 const INSTANCES: usize = 3;
-const HOOKS: usize = 12;
+pub(super) const HOOKS: usize = 12;
 const WRITERS: usize = 6;
 const LEASE_MS: &str = "2000";
 
@@ -108,12 +108,22 @@ async fn transaction(
     Ok(())
 }
 
-struct Instance(Child);
+/// The example, or `None`, said aloud.
+pub(super) fn program() -> Option<PathBuf> {
+    let program = std::env::var_os("HOOKS_POSTGRES_INSTANCE").map(PathBuf::from);
+    if program.is_none() {
+        eprintln!("skipped: needs the example postgres_instance; `cargo xtask integration postgres` builds it");
+    }
+    program
+}
+
+pub(super) struct Instance(Child);
 
 impl Instance {
-    fn start(program: &Path, port: u16, log: &Path) -> Self {
+    pub(super) fn start(program: &Path, port: u16, log: &Path, variables: &[(String, String)]) -> Self {
         let mut command = Command::new(program);
         command.arg(format!("127.0.0.1:{port}")).args([&HOOKS.to_string(), LEASE_MS]).arg(log);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -130,7 +140,7 @@ impl Drop for Instance {
 }
 
 /// Publishes an event and waits until all hooks have delivered it.
-async fn probe(port: u16, name: &str, log: &Path) {
+pub(super) async fn probe(port: u16, name: &str, log: &Path) {
     let sql = format!("SELECT hooks.publish('{{\"type\":\"load\",\"id\":\"{name}\"}}')");
     soon("publishing", async {
         // An answer that was lost may have been one of success.
@@ -149,10 +159,7 @@ async fn probe(port: u16, name: &str, log: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_when_writers_instances_and_the_server_are_killed() {
-    let Some(program) = std::env::var_os("HOOKS_POSTGRES_INSTANCE").map(PathBuf::from) else {
-        eprintln!("skipped: needs the example postgres_instance; `cargo xtask integration postgres` builds it");
-        return;
-    };
+    let Some(program) = program() else { return };
     let Some(server) = Server::start() else { return };
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let rounds = number("HOOKS_POSTGRES_ROUNDS").unwrap_or(50);
@@ -162,7 +169,7 @@ async fn nothing_is_lost_when_writers_instances_and_the_server_are_killed() {
     let log = folder.path().join("log");
     drop(bus(&server).await);
     server.psql("postgres", "CREATE TABLE account (value int); INSERT INTO account VALUES (0)");
-    let start = || Instance::start(&program, server.port, &log);
+    let start = || Instance::start(&program, server.port, &log, &[]);
     let mut instances: Vec<Instance> = (0..INSTANCES).map(|_| start()).collect();
     let (outcomes, ends) = (Arc::new(Mutex::new(Outcomes::default())), Arc::new(AtomicBool::new(false)));
     let mut writers = JoinSet::new();

@@ -14,7 +14,7 @@ use crate::workspace::{self, Done};
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "postgres",
-    shows: "the Postgres bus on PostgreSQL 14, Debian's and 18, alone and shared by daemons; applications in Rust, Python and Node publish; writers, instances and servers are killed (HOOKS_POSTGRES_ROUNDS)",
+    shows: "the Postgres bus on PostgreSQL 14, Debian's and 18, alone and shared by daemons; applications in Rust, Python and Node publish; disks are full and clocks jump; writers, instances and servers are killed (HOOKS_POSTGRES_ROUNDS)",
     needs: &[
         Package { program: "pg_lsclusters", package: "postgresql" },
         Package { program: "node", package: "nodejs" },
@@ -22,6 +22,7 @@ pub(super) const INTEGRATION: Integration = Integration {
         Package { program: "python3", package: "python3" },
         Package { program: "pip3", package: "python3-pip" },
         Package { program: "pgbouncer", package: "pgbouncer" },
+        Package { program: "faketime", package: "faketime" },
     ],
     run,
 };
@@ -60,7 +61,12 @@ fn run(bench: &Bench) -> Done {
         "postgres_instance",
         &["build", "--package", "hooks-bus", "--features", "postgres", "--example", "postgres_instance"],
     )?;
-    test(&servers[0], BUS, &["postgres::storm", "--nocapture"], Some(("HOOKS_POSTGRES_INSTANCE", &instance)))
+    test(
+        &servers[0],
+        BUS,
+        &["postgres::storm", "postgres::clock", "--nocapture"],
+        Some(("HOOKS_POSTGRES_INSTANCE", &instance)),
+    )
 }
 
 /// Runs tests on a server, with a variable that some of them need.
