@@ -140,8 +140,8 @@ fn command(cli: &Cli, console: &Console) -> Exit {
     }
 }
 
-/// The Rust of the README is compiled as a test, and that of the guide.
+/// The Rust of the README is compiled as a test, and that of `docs/embed.md`.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-#[doc = include_str!("../../docs/guide.md")]
+#[doc = include_str!("../../docs/embed.md")]
 struct Documents;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::workspace::{self, Done};
-use crate::{crash, instructions, integration, publish, tidy};
+use crate::{book, crash, instructions, integration, publish, tidy};
 
 /// A call of cargo.
 struct Step<'a> {
@@ -79,6 +79,8 @@ pub(crate) fn ci() -> Done {
     features()?;
     announce("packages of crates");
     publish::run()?;
+    announce("book");
+    book::run()?;
     announce("instructions");
     instructions::run(&[])?;
     announce("crashes");

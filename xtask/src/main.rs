@@ -1,10 +1,12 @@
 //! Checks and chores of the workspace: `cargo xtask COMMAND`.
 
 mod bench;
+mod book;
 mod check;
 mod crash;
 mod instructions;
 mod integration;
+mod links;
 mod new_sink;
 mod package;
 mod packages;
@@ -21,7 +23,7 @@ Checks and chores of the workspace.
 Usage: cargo xtask COMMAND
 
   test                     everything that needs the toolchain alone: tidy, format, lints, tests, documentation
-  ci                       the rest: features, publish, instructions, crash, integration
+  ci                       the rest: features, publish, book, instructions, crash, integration
   tidy                     the rules of the workspace that no compiler knows
   integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
                            is possible; without a name, all of them
@@ -38,6 +40,8 @@ Usage: cargo xtask COMMAND
                            catches up (10 million where not said; takes about 5 GB of disk)
   package [--binary FILE]  a package for Debian in target/packages, of the binary that is shipped, or of this one
   publish                  whether the crates can be published, and built on from their packages; uploads nothing
+  book                     the documents as a book in target/book/html, its links checked; mdBook is compiled for it
+                           where it is not on the path
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
 ";
 
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         ["crash", ref arguments @ ..] => crash::run(arguments),
         ["instructions", ref rest @ ..] => instructions::run(rest),
         ["package", ref rest @ ..] => package::run(rest),
+        ["book"] => book::run(),
         ["publish"] => publish::run(),
         ["new-sink", name] => new_sink::run(name, None),
         ["new-sink", name, folder] => new_sink::run(name, Some(folder)),

@@ -26,12 +26,12 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(Path::new(ROOT).join(name)).unwrap()
 }
 
-/// Those of the folder `docs`, by their paths.
+/// Those of the folder `docs`, by their paths, without the table of contents.
 fn reference() -> Vec<String> {
     let files = std::fs::read_dir(Path::new(ROOT).join("docs")).unwrap().map(|file| file.unwrap().file_name());
     let mut names: Vec<String> = files.map(|name| format!("docs/{}", name.to_str().unwrap())).collect();
     names.sort();
-    names.retain(|name| name.ends_with(".md"));
+    names.retain(|name| name.ends_with(".md") && name != "docs/SUMMARY.md");
     names
 }
 

@@ -1,9 +1,10 @@
 //! Links between the documents lead somewhere.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::problem::Problem;
+use crate::links::{links, normal, prose};
 
 /// The documents by path, each with its text.
 pub(super) fn check(documents: &BTreeMap<PathBuf, String>, files: &[PathBuf]) -> Vec<Problem> {
@@ -17,25 +18,6 @@ pub(super) fn check(documents: &BTreeMap<PathBuf, String>, files: &[PathBuf]) ->
         .collect()
 }
 
-/// The links of a text, each with its line, but for those to other sites and those in code.
-fn links(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    prose(text).flat_map(|(number, line)| {
-        let targets = line.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
-        targets.map(move |(target, _)| (number, target)).filter(|(_, target)| !target.contains("://"))
-    })
-}
-
-/// The lines outside blocks of code, counted from 1.
-fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut code = false;
-    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
-    lines.filter(move |(_, line)| {
-        let fence = line.starts_with("```");
-        code ^= fence;
-        !code && !fence
-    })
-}
-
 fn leads_somewhere(from: &Path, link: &str, documents: &BTreeMap<PathBuf, String>, files: &[PathBuf]) -> bool {
     let (path, heading) = link.split_once('#').map_or((link, None), |(path, heading)| (path, Some(heading)));
     let target = match path {
@@ -45,18 +27,6 @@ fn leads_somewhere(from: &Path, link: &str, documents: &BTreeMap<PathBuf, String
     let exists = files.iter().any(|file| file.starts_with(&target));
     let has = |heading| documents.get(&target).is_some_and(|text| headings(text).any(|known| known == heading));
     exists && heading.is_none_or(has)
-}
-
-/// The same path without `.` and `..`.
-fn normal(path: &Path) -> PathBuf {
-    path.components().fold(PathBuf::new(), |mut path, component| {
-        match component {
-            Component::ParentDir => drop(path.pop()),
-            Component::CurDir => {}
-            other => path.push(other),
-        }
-        path
-    })
 }
 
 /// The spelling of headings in links: small letters, hyphens for spaces, no punctuation.
