@@ -19,7 +19,11 @@ pub(super) struct Running(Child);
 
 impl Running {
     pub(super) fn start(command: &mut Command) -> Result<Self, String> {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        Self::start_printing(command, Stdio::null())
+    }
+
+    pub(super) fn start_printing(command: &mut Command, out: Stdio) -> Result<Self, String> {
+        command.stdin(Stdio::null()).stdout(out).stderr(Stdio::piped());
         command.spawn().map(Self).map_err(|error| format!("can't run {command:?}: {error}"))
     }
 

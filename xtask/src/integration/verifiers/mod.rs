@@ -1,9 +1,11 @@
 //! Receivers written with other people's libraries verify and parse what `hooks` sends: `standardwebhooks` and
 //! `cloudevents` of npm and PyPI. (That of crates.io is a test of `hooks-sink-http`.)
 
+mod examples;
+
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::bench::{Bench, Integration, read, write};
 use super::server::Running;
@@ -43,7 +45,8 @@ fn run(bench: &Bench) -> Done {
     write(&bench.path("hooks.toml"), &config(&node, &python))?;
     deliver(bench, &events)?;
     seen(folder, &events)?;
-    refused(bench)
+    refused(bench)?;
+    examples::run(bench)
 }
 
 fn install(folder: &Path) -> Done {
@@ -77,7 +80,13 @@ struct Receiver {
 impl Receiver {
     /// Starts it in the folder, and waits for it to name its port.
     fn start(command: &mut Command, folder: &Path) -> Result<Self, String> {
-        let mut running = Running::start(command.current_dir(folder).env("PYTHONPATH", folder.join("python")))?;
+        Self::start_printing(command, folder, Stdio::null())
+    }
+
+    /// The same, with its output to be read.
+    fn start_printing(command: &mut Command, folder: &Path, out: Stdio) -> Result<Self, String> {
+        command.current_dir(folder).env("PYTHONPATH", folder.join("python"));
+        let mut running = Running::start_printing(command, out)?;
         let port = running.wait_for("port ")?.replace("port ", "").trim().to_owned();
         Ok(Self { _running: running, port })
     }
