@@ -36,6 +36,7 @@
 //!
 //! # Features
 //! - `axum`: [`Webhook`], an extractor that reads the body once, verifies it and gives the events.
+//! - `tower`: [`VerifyLayer`], for any service of HTTP.
 //!
 //! # Invariants
 //! - It does no I/O, keeps no clock, and depends on nothing else of the workspace: services that receive pay for no sender.
@@ -47,6 +48,8 @@ mod events;
 #[cfg(feature = "axum")]
 mod extract;
 mod key;
+#[cfg(feature = "tower")]
+mod layer;
 mod repeats;
 mod verifier;
 
@@ -54,5 +57,7 @@ pub use events::{Event, NoEvents, events, refused};
 #[cfg(feature = "axum")]
 pub use extract::{Untrusted, Webhook};
 pub use key::Key;
+#[cfg(feature = "tower")]
+pub use layer::{Verified, Verify, VerifyLayer};
 pub use repeats::Repeats;
 pub use verifier::{InvalidKey, Signed, TOLERANCE, Verifier, VerifyError, plain_hmac};

@@ -34,19 +34,27 @@ const STEPS: &[Step<'static>] = &[
     },
 ];
 
-/// The features of the HTTP sink that have code behind them, each of which compiles without the others.
-const ALONE: &[&str] = &["config", "tls", "ring", "http2", "gzip", "zstd", "templates"];
+/// Features that have code behind them, by crate: each compiles without the others.
+const ALONE: &[(&str, &[&str])] = &[
+    ("hooks-bus", &["config", "durable", "nats", "postgres"]),
+    ("hooks-sink-http", &["config", "tls", "ring", "http2", "gzip", "zstd", "templates"]),
+    ("hooks-verify", &["axum", "tower"]),
+];
 
-/// Compiles the command as the README's first one does, and the HTTP sink with each feature alone, and looks whether that
+/// Compiles the command as the README's first one does, and crates with each feature alone, and looks whether the HTTP sink
 /// works without any.
 fn features() -> Done {
     let demo = ["check", "-p", "hooks-cli", "--no-default-features", "--features", "http,file", "--locked"];
     Step::cargo("features", &demo).run()?;
-    let lean = ["-p", "hooks-sink-http", "--no-default-features", "--lib", "--locked"];
-    for feature in ALONE {
-        Step::cargo("features", &[&["check"], &lean[..], &["--features", feature]].concat()).run()?;
+    for (package, features) in ALONE {
+        let lean = ["check", "-p", package, "--no-default-features", "--lib", "--locked"];
+        Step::cargo("features", &lean).run()?;
+        for feature in *features {
+            Step::cargo("features", &[&lean[..], &["--features", feature]].concat()).run()?;
+        }
     }
-    Step::cargo("features", &[&["test"], &lean[..], &["features"]].concat()).run()
+    let bare = ["test", "-p", "hooks-sink-http", "--no-default-features", "--lib", "--locked", "features"];
+    Step::cargo("features", &bare).run()
 }
 
 /// Runs the checks that need no more than the toolchain. A component that is not installed is skipped, and said.
