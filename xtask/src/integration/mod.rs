@@ -7,6 +7,7 @@
 //! A new one is a file here with `pub(super) const INTEGRATION: Integration` and a line in [`ALL`].
 
 mod bench;
+mod image;
 mod logrotate;
 mod monitoring;
 mod nats;
@@ -31,6 +32,7 @@ use bench::{Bench, Integration};
 const ALL: &[Integration] = &[
     systemd::INTEGRATION,
     package::INTEGRATION,
+    image::INTEGRATION,
     prometheus::INTEGRATION,
     logrotate::INTEGRATION,
     rsyslog::INTEGRATION,

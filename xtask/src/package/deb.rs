@@ -1,11 +1,10 @@
 //! A package for Debian and what comes from it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::stage::{self, set_mode};
-use super::{read, write};
+use super::stage::{self, restrict, set_mode};
+use super::{architecture, commit, read, write};
 use crate::workspace::{self, Done};
 
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
@@ -19,26 +18,23 @@ pub(crate) fn build(hooks: &Path, version: &str, into: &Path, is_quick: bool) ->
     let root = place.path().join("debian/hooks");
     stage::lay_out(&root, hooks)?;
     let docs = root.join("usr/share/doc/hooks");
-    let date =
-        workspace::output(Command::new("git").current_dir(workspace::root()).args(["log", "-1", "--format=%ct %cD"]))?;
-    let (seconds, date) = date.trim().split_once(' ').ok_or("git log says no date")?;
+    let commit = commit()?;
     write(&docs.join("copyright"), copyright(&read("LICENSE")?)?)?;
-    write(&docs.join("changelog"), changelog(version, date))?;
+    write(&docs.join("changelog"), changelog(version, &commit.date))?;
     workspace::output(Command::new("gzip").args(["--best", "--no-name"]).arg(docs.join("changelog")))?;
     control(place.path(), &root, version)?;
-    restrict(&root)?;
+    let scripts = SCRIPTS.map(|script| Path::new("DEBIAN").join(script));
+    let own = ["usr/bin/hooks", "etc/hooks/hooks.toml"].map(Path::new);
+    restrict(&root, &[&own[..], &scripts.each_ref().map(PathBuf::as_path)].concat())?;
     let architecture = architecture()?;
     let package = into.join(format!("hooks_{version}_{architecture}.deb"));
     let mut dpkg = Command::new("dpkg-deb");
     // The same content is the same package.
-    dpkg.env("SOURCE_DATE_EPOCH", seconds).args(["--root-owner-group", if is_quick { "-Zgzip" } else { "-Zxz" }]);
+    dpkg.env("SOURCE_DATE_EPOCH", &commit.seconds)
+        .args(["--root-owner-group", if is_quick { "-Zgzip" } else { "-Zxz" }]);
     dpkg.args(if is_quick { &["-z1"][..] } else { &[] }).arg("--build").arg(&root).arg(&package);
     workspace::output(&mut dpkg)?;
     Ok(package)
-}
-
-fn architecture() -> Result<String, String> {
-    Ok(workspace::output(Command::new("dpkg").arg("--print-architecture"))?.trim().to_owned())
 }
 
 /// Everything in `DEBIAN/`.
@@ -75,23 +71,6 @@ fn control(place: &Path, root: &Path, version: &str) -> Done {
     names.sort_unstable();
     let sums = workspace::output(Command::new("md5sum").current_dir(root).args(names))?;
     write(&folder.join("md5sums"), sums)
-}
-
-/// Folders and files as everybody may read them, whatever the umask is.
-fn restrict(folder: &Path) -> Done {
-    set_mode(folder, 0o755)?;
-    let failed = |error| format!("read {}: {error}", folder.display());
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let is_own = path.ends_with("usr/bin/hooks") || path.ends_with("etc/hooks/hooks.toml");
-        let is_script = SCRIPTS.iter().any(|script| path.ends_with(Path::new("DEBIAN").join(script)));
-        if path.is_dir() {
-            restrict(&path)?;
-        } else if !is_own && !is_script {
-            set_mode(&path, 0o644)?;
-        }
-    }
-    Ok(())
 }
 
 fn changelog(version: &str, date: &str) -> String {

@@ -1,11 +1,12 @@
 //! `cargo xtask package`: what is installed elsewhere.
 //!
 //! ```text
-//! the binary ─▶ stage: a folder as it is after installing ─▶ deb ─▶ target/packages
-//!   Cargo.lock ─▶ parts ─▶ notices, sbom ───┘
+//! the binary ─▶ stage: a folder as it is after installing ─▶ deb ─┬▶ target/packages
+//!   Cargo.lock ─▶ parts ─▶ notices, sbom ─┴────────────────▶ image ─┘
 //! ```
 
 mod deb;
+mod image;
 mod notices;
 mod parts;
 mod sbom;
@@ -13,22 +14,28 @@ mod stage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::packages::{self, Package};
 use crate::workspace::{self, Done};
 
 pub(crate) use deb::build as deb;
+pub(crate) use image::build as image;
 
 /// The programs that packing takes.
-pub(crate) const NEEDS: [Package; 4] = [
+pub(crate) const NEEDS: [Package; 5] = [
     Package { program: "dpkg-deb", package: "dpkg" },
     Package { program: "dpkg-shlibdeps", package: "dpkg-dev" },
     Package { program: "gzip", package: "gzip" },
     Package { program: "strip", package: "binutils" },
+    Package { program: "update-ca-certificates", package: "ca-certificates" },
 ];
 
-/// Packs the binary that is shipped, or this one.
-pub(crate) fn run(arguments: &[&str]) -> Done {
+/// Makes one kind of package, as [`deb`] does.
+type Build = fn(&Path, &str, &Path, bool) -> Result<PathBuf, String>;
+
+/// Packs the binary that is shipped, or that of `--binary FILE`, in each of these ways.
+pub(crate) fn run(name: &str, builds: &[Build], arguments: &[&str]) -> Done {
     packages::provide(&NEEDS)?;
     let hooks = match arguments {
         [] => {
@@ -36,12 +43,44 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
             workspace::built("hooks", &build)?
         }
         ["--binary", file] => PathBuf::from(file),
-        _ => return Err("usage: cargo xtask package [--binary FILE]".to_owned()),
+        _ => return Err(format!("usage: cargo xtask {name} [--binary FILE]")),
     };
     let folder = workspace::root().join("target/packages");
     fs::create_dir_all(&folder).map_err(|error| format!("make {}: {error}", folder.display()))?;
-    println!("{}", deb(&hooks, env!("CARGO_PKG_VERSION"), &folder, false)?.display());
+    for build in builds {
+        println!("{}", build(&hooks, env!("CARGO_PKG_VERSION"), &folder, false)?.display());
+    }
     Ok(())
+}
+
+/// The commit that packages are made of: their times are its.
+struct Commit {
+    id: String,
+    /// Since 1970.
+    seconds: String,
+    /// As RFC 3339 has it.
+    time: String,
+    /// As RFC 2822 has it.
+    date: String,
+}
+
+fn commit() -> Result<Commit, String> {
+    let mut git = Command::new("git");
+    git.current_dir(workspace::root()).env("TZ", "UTC");
+    git.args(["log", "-1", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "--format=%H%n%ct%n%cd%n%cD"]);
+    let said = workspace::output(&mut git)?;
+    match *said.lines().collect::<Vec<_>>() {
+        [id, seconds, time, date] => {
+            let [id, seconds, time, date] = [id, seconds, time, date].map(str::to_owned);
+            Ok(Commit { id, seconds, time, date })
+        }
+        _ => Err(format!("git log says `{said}`")),
+    }
+}
+
+/// The machine's, as Debian and containers call it.
+fn architecture() -> Result<String, String> {
+    Ok(workspace::output(Command::new("dpkg").arg("--print-architecture"))?.trim().to_owned())
 }
 
 /// Writes a file, with the folders above it.

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::sbom::DebianPackage;
 use super::{notices, parts, read, sbom, write};
 use crate::workspace::{self, Done};
 
@@ -16,16 +17,22 @@ const COMPLETIONS: [(&str, &str); 3] = [
 ];
 
 /// Documentation's place.
-const DOCS: &str = "usr/share/doc/hooks";
+pub(super) const DOCS: &str = "usr/share/doc/hooks";
 
-/// Lays everything out below `root`.
-pub(super) fn lay_out(root: &Path, hooks: &Path) -> Done {
+/// Puts the binary, without its symbols, below `root`; says where.
+pub(super) fn binary(root: &Path, hooks: &Path) -> Result<PathBuf, String> {
     let binary = root.join("usr/bin/hooks");
     write(&binary, fs::read(hooks).map_err(|error| format!("read {}: {error}", hooks.display()))?)?;
     set_mode(&binary, 0o755)?;
     workspace::output(
         Command::new("strip").args(["--strip-all", "--remove-section=.comment", "--remove-section=.note"]).arg(&binary),
     )?;
+    Ok(binary)
+}
+
+/// Lays everything out below `root`.
+pub(super) fn lay_out(root: &Path, hooks: &Path) -> Done {
+    binary(root, hooks)?;
     write(&root.join("usr/lib/systemd/system/hooks.service"), unit(&read("examples/hooks.service")?)?)?;
     write(&root.join("usr/lib/sysusers.d/hooks.conf"), read("deploy/package/sysusers.conf")?)?;
     write(&root.join("usr/lib/tmpfiles.d/hooks.conf"), read("deploy/package/tmpfiles.conf")?)?;
@@ -60,14 +67,19 @@ fn documents(root: &Path) -> Done {
             write(&docs.join(&name), read(&name)?)?;
         }
     }
+    contents(&docs, &[])?;
+    compress_all(&docs)
+}
+
+/// The licences of what is in the binary, and a list of that, with these packages.
+pub(super) fn contents(docs: &Path, packages: &[DebianPackage]) -> Done {
     let parts = parts::all()?;
     let refused = notices::refused(&parts);
     if !refused.is_empty() {
         return Err(format!("licences that are not allowed in a binary: {}", refused.join(", ")));
     }
     write(&docs.join("THIRD-PARTY"), notices::text(&parts)?)?;
-    write(&docs.join("hooks.cdx.json"), sbom::cyclone_dx(&parts))?;
-    compress_all(&docs)
+    write(&docs.join("hooks.cdx.json"), sbom::cyclone_dx(&parts, packages))
 }
 
 /// Compresses every file, each the same way for the same content.
@@ -86,6 +98,27 @@ pub(super) fn compress_all(folder: &Path) -> Done {
 
 pub(super) fn set_mode(path: &Path, mode: u32) -> Done {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Folders and files as everybody may read them, whatever the umask is; but those that end so, or are below such a folder,
+/// are left as they are.
+pub(super) fn restrict(folder: &Path, but: &[&Path]) -> Done {
+    restrict_below(folder, folder, but)
+}
+
+fn restrict_below(root: &Path, folder: &Path, but: &[&Path]) -> Done {
+    set_mode(folder, 0o755)?;
+    let failed = |error| format!("read {}: {error}", folder.display());
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_left = path.strip_prefix(root).is_ok_and(|path| but.iter().any(|but| path.starts_with(but)));
+        if path.is_dir() {
+            restrict_below(root, &path, but)?;
+        } else if !is_left {
+            set_mode(&path, 0o644)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
