@@ -1,9 +1,12 @@
 //! What applications publish, in SQL.
 
-use hooks_core::{Bus, Filter};
-use hooks_test::{End, until};
+use std::time::Duration;
 
-use super::{Server, bus, client, publish};
+use hooks_bus::{PostgresBus, PostgresConfig};
+use hooks_core::{Bus, Filter, HumanDuration};
+use hooks_test::{End, soon, until};
+
+use super::{Server, bus, client, config, publish};
 
 #[tokio::test]
 async fn what_is_rolled_back_was_never_published() {
@@ -97,7 +100,10 @@ async fn what_is_no_event_is_refused_or_set_aside_and_stops_nothing() {
 #[tokio::test]
 async fn an_event_that_is_too_long_is_set_aside_and_stops_nothing() {
     let Some(server) = Server::start() else { return };
-    let bus = bus(&server).await;
+    // Reading 64 MiB takes seconds without optimisation, on the thread of the heartbeats.
+    let lease = HumanDuration::new(Duration::from_secs(60));
+    let config = PostgresConfig { lease, ..config(&server, "postgres") };
+    let bus = soon("connecting", PostgresBus::connect(config)).await.unwrap();
     let mut hook = End::new(&bus, "a", Filter::all()).await;
     let client = client(&server).await;
     let of = |bytes: usize| format!("SELECT json_build_object('type', 'a', 'subject', repeat('x', {}))", bytes - 30);
