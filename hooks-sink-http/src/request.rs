@@ -11,7 +11,7 @@ use http_body_util::Full;
 
 use crate::compress::Encoding;
 use crate::config::Mode;
-use crate::content::{Content, Contents, Form, Unfit};
+use crate::content::{Content, Contents, Form, Unfit, is_traced};
 use crate::header_names::{ID, IDEMPOTENCY_KEY, TIMESTAMP, TRACEPARENT, TRACESTATE};
 use crate::mask::Mask;
 use crate::ready::Ready;
@@ -83,7 +83,7 @@ impl Requests {
             headers.insert(IDEMPOTENCY_KEY, id_value.clone());
         }
         if self.traceparent {
-            let TraceContext { parent, state } = self.context(batch, &body, span);
+            let TraceContext { parent, state } = self.context(batch, &body, headers, span);
             headers.insert(TRACEPARENT, parent);
             state.and_then(|state| headers.insert(TRACESTATE, state));
         }
@@ -116,12 +116,13 @@ impl Requests {
         format!("{text}\n{body}\n")
     }
 
-    fn context(&self, batch: &Batch, body: &[u8], span: u64) -> TraceContext {
+    fn context(&self, batch: &Batch, body: &[u8], headers: &HeaderMap, span: u64) -> TraceContext {
         let continued = match (self.contents.mode, self.contents.form) {
             (Mode::Batch, _) => None,
             (Mode::Single, Form::CloudEvents) => {
                 std::str::from_utf8(body).ok().and_then(|event| TraceContext::of_event(event, span))
             }
+            (Mode::Single, Form::Binary) if !is_traced(headers) => None,
             (Mode::Single, _) => batch.lines().next().and_then(|event| TraceContext::of_event(&event, span)),
         };
         continued.unwrap_or_else(|| TraceContext::of_batch(batch.id().as_str(), span))
@@ -150,6 +151,26 @@ mod tests {
         };
         assert_eq!(length(r#"{"type":"t"}"#), Some(HeaderValue::from(0)));
         assert_eq!(length(r#"{"type":"t","data":1}"#), None, "the HTTP client sets it");
+    }
+
+    #[test]
+    fn an_event_in_binary_mode_goes_on_with_its_trace_and_says_its_version() {
+        let mut config = HttpConfig::new("http://h/");
+        (config.mode, config.body) = (crate::Mode::Single, crate::Body::Binary);
+        let requests = requests(&config);
+        let made = |event: &str| {
+            let batch = Batch::for_test([hooks_core::Envelope::from_json(event.as_bytes()).unwrap()]);
+            requests.make(&batch, requests.content(&batch).unwrap(), UNIX_EPOCH, 7).unwrap()
+        };
+        let traced = r#"{"type":"t","data":1,"tracestate":"a=\"b\"","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}"#;
+        let request = made(traced);
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-0000000000000007-00";
+        assert_eq!(request.headers()[TRACEPARENT], parent);
+        assert_eq!(request.headers()[TRACESTATE], "a=\"b\"");
+        assert_eq!(request.headers().get_all("ce-specversion").iter().collect::<Vec<_>>(), ["1.0"]);
+        let untraced =
+            made(r#"{"type":"t","data":{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}}"#);
+        assert!(!untraced.headers()[TRACEPARENT].to_str().unwrap().contains("0af7651916cd43dd8448eb211c80319c"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 use ring::hmac;
 
 use crate::keys::SigningKey;
+use crate::traceparent::hex;
 
 /// The header that Standard Webhooks puts signatures into.
 pub(crate) const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
@@ -65,11 +66,7 @@ pub(crate) fn plain_key(secret: &str) -> hmac::Key {
 }
 
 fn plain(key: &hmac::Key, body: &[u8]) -> String {
-    let mut text = "sha256=".to_owned();
-    for byte in hmac::sign(key, body).as_ref() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256={}", hex(hmac::sign(key, body).as_ref()))
 }
 
 fn ascii(text: &str) -> HeaderValue {

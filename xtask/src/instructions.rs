@@ -16,6 +16,9 @@ const PREPARES: &str = "-start";
 /// The rise over the baseline that is a failure, in percent.
 const TOLERANCE: u64 = 5;
 
+/// Each may take no more than the other: what a receiver gets in another shape.
+const NO_MORE_THAN: [(&str, &str); 2] = [("binary", "single"), ("data", "single")];
+
 /// The program that counts.
 const VALGRIND: Package = Package { program: "valgrind", package: "valgrind" };
 
@@ -36,6 +39,10 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
         Ok((*name, if is_whole { difference(&program, name)? } else { count(&program, name, &MARKED)? }))
     });
     let counted = counted.collect::<Result<Vec<_>, String>>()?;
+    let dearer = dearer(&counted);
+    if !dearer.is_empty() {
+        return Err(format!("{}\nmake it cheaper: that is a promise, with no tolerance", dearer.join("\n")));
+    }
     let path = workspace::root().join("hooks-cli/benches/instructions/baseline.txt");
     if update {
         let text: String = counted.iter().map(|(name, count)| format!("{name} {count}\n")).collect();
@@ -98,6 +105,18 @@ fn compare(baseline: &BTreeMap<&str, u64>, counted: &[(&str, u64)]) -> Vec<Strin
     rises
 }
 
+/// Those that take more than what they are compared with.
+fn dearer(counted: &[(&str, u64)]) -> Vec<String> {
+    let of = |name: &str| counted.iter().find(|(known, _)| *known == name).map(|(_, count)| *count);
+    let compared = NO_MORE_THAN.iter().filter_map(|(name, other)| Some((name, of(name)?, other, of(other)?)));
+    let more = |(name, count, other, limit): (&&str, u64, &&str, u64)| {
+        let ratio = count as f64 / limit as f64;
+        eprintln!("{name}: {ratio:.3} × {other}");
+        (count > limit).then(|| format!("{name}: {count} instructions, {ratio:.3} × the {limit} of {other}"))
+    };
+    compared.filter_map(more).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +128,15 @@ mod tests {
         assert_eq!(
             compare(&baseline, &[("envelope", 1051), ("route", 1)]),
             ["envelope: 1051 instructions, +5.1 % of the baseline", "route: 1 instructions, and no baseline"]
+        );
+    }
+
+    #[test]
+    fn another_shape_that_costs_more_is_named() {
+        assert!(dearer(&[("single", 1000), ("binary", 1000), ("data", 900), ("template", 5000)]).is_empty());
+        assert_eq!(
+            dearer(&[("single", 1000), ("binary", 1001), ("data", 900)]),
+            ["binary: 1001 instructions, 1.001 × the 1000 of single"]
         );
     }
 }

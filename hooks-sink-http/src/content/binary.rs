@@ -1,11 +1,9 @@
 //! CloudEvents' binary mode (CloudEvents 1.0, HTTP protocol binding, §3.1): the body is the data, and each attribute a
 //! header.
 
-use std::ops::Range;
-
-use bytes::Bytes;
+use bytes::BytesMut;
 use hooks_core::sink::Batch;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::data::{Data, string};
 use super::{Content, Unfit};
@@ -16,64 +14,96 @@ pub(crate) const PREFIX: &str = "ce-";
 /// Names longer than this are no headers for the HTTP types, nor for any receiver.
 const LONGEST_NAME: usize = 1024;
 
-/// The one event, taken apart.
+/// The same in every request: there is but one version.
+pub(crate) const SPECVERSION: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("ce-specversion"), HeaderValue::from_static("1.0"));
+// Known when compiled: to read and check a name takes longer than to send it.
+const ID: HeaderName = HeaderName::from_static("ce-id");
+const SOURCE: HeaderName = HeaderName::from_static("ce-source");
+const TYPE: HeaderName = HeaderName::from_static("ce-type");
+const TIME: HeaderName = HeaderName::from_static("ce-time");
+const SUBJECT: HeaderName = HeaderName::from_static("ce-subject");
+const DATASCHEMA: HeaderName = HeaderName::from_static("ce-dataschema");
+const TRACEPARENT: HeaderName = HeaderName::from_static("ce-traceparent");
+
+/// Headers of one event, as many as most have.
+const HEADERS: usize = 12;
+
+/// The one event, taken apart: without its [version](SPECVERSION).
 pub(super) fn content(batch: &Batch) -> Result<Content, Unfit> {
     let Some(event) = batch.events().next() else { return Ok(Content::default()) };
     let mut data = Data::default();
-    let mut attributes: Vec<(HeaderName, Range<usize>)> = Vec::with_capacity(10);
-    // All values stand in one piece of memory.
-    let mut values = Vec::with_capacity(256);
-    for (name, value) in batch.members(event) {
-        if data.takes(name, value) || value == "null" {
-            continue;
+    let mut headers = Vec::with_capacity(HEADERS);
+    // All values stand in one piece of memory, unless they are long.
+    let mut values = BytesMut::with_capacity(256);
+    for (name, raw) in batch.members(event) {
+        if !data.takes(name, raw) && raw != "null" && name != "specversion" {
+            headers.push((header(name)?, value(name, raw, &mut values)?));
         }
-        let start = values.len();
-        encode(&string(name, value)?, &mut values);
-        attributes.push((header(name)?, start..values.len()));
     }
-    let mut content = data.content()?;
-    let values = Bytes::from(values);
-    content.headers.reserve(attributes.len());
-    for (name, span) in attributes {
-        let value = HeaderValue::from_maybe_shared(values.slice(span));
-        content.headers.push((name, value.map_err(|error| Unfit(error.to_string()))?));
-    }
-    Ok(content)
+    data.content(headers)
+}
+
+/// True if these are the headers of an event with a trace of its own.
+pub(crate) fn is_traced(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRACEPARENT)
 }
 
 fn header(attribute: &str) -> Result<HeaderName, Unfit> {
-    Ok(HeaderName::from_static(match attribute {
-        "specversion" => "ce-specversion",
-        "id" => "ce-id",
-        "source" => "ce-source",
-        "type" => "ce-type",
-        "time" => "ce-time",
-        "subject" => "ce-subject",
-        "dataschema" => "ce-dataschema",
+    Ok(match attribute {
+        "id" => ID,
+        "source" => SOURCE,
+        "type" => TYPE,
+        "time" => TIME,
+        "subject" => SUBJECT,
+        "dataschema" => DATASCHEMA,
         other => {
             let name = if other.len() <= LONGEST_NAME { format!("{PREFIX}{other}") } else { String::new() };
             let unfit = |_| Unfit("the name of an attribute is too long for a header".to_owned());
             return HeaderName::try_from(name).map_err(unfit);
         }
-    }))
+    })
 }
 
-/// Writes a text as a header's value: what is no visible ASCII, and `"` and `%`, as `%` and two digits for each byte.
-fn encode(text: &str, value: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| !matches!(byte, b'!' | b'#' | b'$' | b'&'..=b'~')) {
-        let byte = rest[at];
-        value.extend_from_slice(&rest[..at]);
-        value.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-        rest = &rest[at + 1..];
+/// The raw JSON value of an attribute as a header's. `memory` is for its bytes.
+fn value(name: &str, raw: &str, memory: &mut BytesMut) -> Result<HeaderValue, Unfit> {
+    let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw).as_bytes();
+    // Most are as they will be sent. To look at each byte takes less than to ask at each whether to go on.
+    if inner.iter().fold(true, |plain, byte| plain & AS_IT_IS[usize::from(*byte)]) {
+        memory.extend_from_slice(inner);
+    } else {
+        encode(&string(name, raw)?, memory);
     }
-    value.extend_from_slice(rest);
+    HeaderValue::from_maybe_shared(memory.split().freeze()).map_err(|error| Unfit(error.to_string()))
+}
+
+/// The bytes of a raw JSON value that stand for themselves in a header's: visible ASCII without `"`, `%` and `\`.
+const AS_IT_IS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        table[byte as usize] = byte != b'"' && byte != b'%' && byte != b'\\';
+        byte += 1;
+    }
+    table
+};
+
+/// Writes a text as a header's value: what does not stand for itself as `%` and two digits for each byte.
+fn encode(text: &str, value: &mut BytesMut) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        if AS_IT_IS[usize::from(byte)] || byte == b'\\' {
+            value.extend_from_slice(&[byte]);
+        } else {
+            value.extend_from_slice(&[b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use hooks_core::Envelope;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -86,9 +116,9 @@ mod tests {
     }
 
     fn encoded(text: &str) -> String {
-        let mut value = Vec::new();
-        encode(text, &mut value);
-        String::from_utf8(value).unwrap()
+        let raw = serde_json::to_string(text).unwrap();
+        let value = value("x", &raw, &mut BytesMut::new()).unwrap();
+        value.to_str().unwrap().to_owned()
     }
 
     /// The examples of the specification (§3.1.3.2), and its rules.
@@ -98,6 +128,7 @@ mod tests {
         assert_eq!(encoded("100% \"sure\"\u{7f}"), "100%25%20%22sure%22%7F");
         let visible: String = ('!'..='~').filter(|char| !matches!(char, '"' | '%')).collect();
         assert_eq!(encoded(&visible), visible);
+        assert_eq!(encoded(r"a\b"), r"a\b");
     }
 
     #[test]
@@ -112,7 +143,6 @@ mod tests {
             ("ce-id", "a%20b"),
             ("ce-n", "-7"),
             ("ce-source", "/s"),
-            ("ce-specversion", "1.0"),
             ("ce-time", "2026-11-23T10:00:00Z"),
             ("ce-type", "t.%C3%A9"),
             ("ce-yes", "true"),

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hooks_core::sink::Batch;
-use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue};
 
 use super::{Content, Unfit};
 
@@ -35,8 +35,9 @@ impl<'a> Data<'a> {
         true
     }
 
-    /// The data itself and its type (CloudEvents 1.0, JSON format, §3.1): of what is no JSON a text without its quotes.
-    pub(super) fn content(self) -> Result<Content, Unfit> {
+    /// The data itself and its type (CloudEvents 1.0, JSON format, §3.1), beside these headers: of what is no JSON a text
+    /// without its quotes.
+    pub(super) fn content(self, mut headers: Vec<(HeaderName, HeaderValue)>) -> Result<Content, Unfit> {
         let named = self.content_type.map(|raw| string("datacontenttype", raw)).transpose()?;
         let (body, usual) = match (self.json, self.base64) {
             (Some(json), _) if json.starts_with('"') && named.as_deref().is_some_and(|named| !is_json(named)) => {
@@ -55,7 +56,7 @@ impl<'a> Data<'a> {
             value.ok_or_else(|| Unfit("`datacontenttype` can't be sent as Content-Type: it is not ASCII".to_owned()))
         });
         let content_type = named.transpose()?.or(usual);
-        let headers = content_type.map(|content_type| (CONTENT_TYPE, content_type)).into_iter().collect();
+        headers.extend(content_type.map(|content_type| (CONTENT_TYPE, content_type)));
         Ok(Content { body: body.into(), headers })
     }
 }
@@ -68,7 +69,7 @@ pub(super) fn single(batch: &Batch) -> Result<Content, Unfit> {
             data.takes(name, value);
         });
     }
-    data.content()
+    data.content(Vec::new())
 }
 
 /// A JSON array of all data: of bytes their base64, and null where there is none.

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use crate::config::{Body, Mode};
 use crate::template::Templates;
 
-pub(crate) use binary::PREFIX;
+pub(crate) use binary::{PREFIX, SPECVERSION, is_traced};
 
 /// A body, and the headers that the events decide.
 #[derive(Debug, Clone, Default)]

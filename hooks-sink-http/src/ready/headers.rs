@@ -5,7 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::contents;
 use super::problems::Problems;
-use crate::config::{Compression, HttpConfig};
+use crate::config::{Body, Compression, HttpConfig};
+use crate::content::SPECVERSION;
 use crate::endpoint;
 use crate::features;
 use crate::header_names::{IDEMPOTENCY_KEY, REQUEST_ORIGIN, TRACEPARENT, TRACESTATE};
@@ -51,6 +52,7 @@ pub(super) fn all(config: &HttpConfig, in_url: Option<HeaderValue>, problems: &m
         problems.add(format!("headers.{name}"), format!("`{option}` sets this header: remove one of them"));
     }
     headers.extend(contents::content_type(config, problems).map(|content_type| (CONTENT_TYPE, content_type)));
+    headers.extend((matches!(config.body, Body::Binary)).then_some(SPECVERSION));
     headers.extend([(USER_AGENT, AGENT), (ACCEPT_ENCODING, PLAIN)]);
     headers.extend(origin(config, problems).map(|origin| (REQUEST_ORIGIN, origin)));
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
