@@ -7,6 +7,7 @@
 //! A new one is a file here with `pub(super) const INTEGRATION: Integration` and a line in [`ALL`].
 
 mod bench;
+mod deploy;
 mod image;
 mod logrotate;
 mod monitoring;
@@ -33,6 +34,7 @@ const ALL: &[Integration] = &[
     systemd::INTEGRATION,
     package::INTEGRATION,
     image::INTEGRATION,
+    deploy::INTEGRATION,
     prometheus::INTEGRATION,
     logrotate::INTEGRATION,
     rsyslog::INTEGRATION,

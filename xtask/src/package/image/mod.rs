@@ -169,3 +169,42 @@ fn sha256(file: &Path) -> Result<String, String> {
     let said = workspace::output(Command::new("sha256sum").arg(file))?;
     said.split(' ').next().map(str::to_owned).ok_or_else(|| format!("sha256sum says `{said}`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+    use super::*;
+
+    /// `hooks:1.2` of `image: hooks:1.2`, in each file that runs the image.
+    #[test]
+    fn what_is_deployed_is_this_version() {
+        for file in ["deploy/compose.yaml", "deploy/kubernetes/durable.yaml", "deploy/kubernetes/shared.yaml"] {
+            let text = read(file).unwrap();
+            let images: Vec<_> = text.lines().filter_map(|line| line.trim().strip_prefix("image: ")).collect();
+            assert_eq!(images, [concat!("hooks:", env!("CARGO_PKG_VERSION"))], "{file}");
+        }
+    }
+
+    #[test]
+    fn the_containerfile_makes_an_image_that_runs_the_same_way() {
+        let text = read("deploy/Containerfile").unwrap();
+        // Of the last stage.
+        let found = |name: &str| text.lines().filter_map(|line| line.strip_prefix(name)).next_back();
+        let line = |name: &str| found(name).unwrap_or_default().trim();
+        let words = |name: &str| serde_json::from_str::<Value>(line(name)).unwrap();
+        let config = &config("1.2.3", "amd64", "", "")["config"];
+        assert_eq!(words("ENTRYPOINT"), config["Entrypoint"]);
+        assert_eq!(words("CMD"), config["Cmd"]);
+        assert_eq!([line("USER "), line("WORKDIR "), line("VOLUME ")], [USER, "/var/lib/hooks", "/var/lib/hooks"]);
+        let (how, test) = line("HEALTHCHECK").split_once(" CMD ").unwrap();
+        assert_eq!(how, "--interval=10s --timeout=6s --start-period=30s --retries=3");
+        let test: Vec<Value> = serde_json::from_str(test).unwrap();
+        assert_eq!(test, config["Healthcheck"]["Test"].as_array().unwrap()[1..]);
+        let files = workspace::files().unwrap();
+        for copied in text.lines().filter_map(|line| line.split("COPY --from=build /source/").nth(1)) {
+            let from = copied.split(' ').next().unwrap();
+            let is_built = from == "target/dist/hooks" && text.contains("\nRUN cargo build --locked --profile dist ");
+            assert!(is_built || files.contains(&PathBuf::from(from)), "{copied}");
+        }
+    }
+}
