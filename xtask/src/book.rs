@@ -25,7 +25,7 @@ const REPOSITORY: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/");
 
 /// Builds the book, and checks its links.
 pub(crate) fn run() -> Done {
-    let mdbook = mdbook()?;
+    let mdbook = packages::compiled("mdbook", VERSION, &["--no-default-features"])?;
     let folder = workspace::root().join("target/book");
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(|error| format!("empty {}: {error}", folder.display()))?;
@@ -39,20 +39,6 @@ pub(crate) fn run() -> Done {
     }
     eprintln!("the book is in {}", pages.join("index.html").display());
     Ok(())
-}
-
-/// That of the path, or one that is compiled once for this workspace.
-fn mdbook() -> Result<PathBuf, String> {
-    let tools = workspace::root().join("target/tools");
-    let own = tools.join("bin/mdbook");
-    if let Some(found) = packages::find("mdbook").or_else(|| own.is_file().then(|| own.clone())) {
-        return Ok(found);
-    }
-    eprintln!("installing mdbook {VERSION} from crates.io in {}", tools.display());
-    let mut cargo = workspace::cargo();
-    cargo.args(["install", "mdbook", "--version", VERSION, "--locked", "--no-default-features", "--quiet", "--root"]);
-    workspace::output(cargo.arg(tools))?;
-    Ok(own)
 }
 
 /// Writes the book's sources.

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::workspace::{self, Done};
-use crate::{book, crash, instructions, integration, publish, tidy};
+use crate::{book, crash, deny, instructions, integration, publish, tidy};
 
 /// A call of cargo.
 struct Step<'a> {
@@ -85,6 +85,8 @@ pub(crate) fn ci() -> Done {
     let begin = Instant::now();
     announce("features");
     features()?;
+    announce("dependencies");
+    deny::run()?;
     announce("packages of crates");
     publish::run()?;
     announce("book");

@@ -4,6 +4,7 @@ mod bench;
 mod book;
 mod check;
 mod crash;
+mod deny;
 mod instructions;
 mod integration;
 mod links;
@@ -23,7 +24,7 @@ Checks and chores of the workspace.
 Usage: cargo xtask COMMAND
 
   test                     everything that needs the toolchain alone: tidy, format, lints, tests, documentation
-  ci                       the rest: features, publish, book, instructions, crash, integration
+  ci                       the rest: features, dependencies, publish, book, instructions, crash, integration
   tidy                     the rules of the workspace that no compiler knows
   integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
                            is possible; without a name, all of them

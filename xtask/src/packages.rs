@@ -45,6 +45,20 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
+/// A program of crates.io: that of the path, or this version, compiled once for this workspace with these options.
+pub(crate) fn compiled(program: &str, version: &str, options: &[&str]) -> Result<PathBuf, String> {
+    let tools = workspace::root().join("target/tools");
+    let own = tools.join("bin").join(program);
+    if let Some(found) = find(program).or_else(|| own.is_file().then(|| own.clone())) {
+        return Ok(found);
+    }
+    eprintln!("installing {program} {version} from crates.io in {}", tools.display());
+    let mut cargo = workspace::cargo();
+    cargo.args(["install", program, "--version", version, "--locked", "--quiet", "--root"]).arg(tools).args(options);
+    workspace::output(&mut cargo)?;
+    Ok(own)
+}
+
 fn missing(needs: &[Package]) -> Vec<&'static str> {
     let mut missing: Vec<_> =
         needs.iter().filter(|need| find(need.program).is_none()).map(|need| need.package).collect();

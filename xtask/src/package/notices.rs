@@ -95,6 +95,13 @@ mod tests {
     }
 
     #[test]
+    fn cargo_deny_allows_the_same() {
+        let text = super::super::read(".cargo/deny.toml").unwrap();
+        let list = text.split("\nallow = [").nth(1).unwrap().split(']').next().unwrap();
+        assert_eq!(list.split('"').skip(1).step_by(2).collect::<Vec<_>>(), ALLOWED);
+    }
+
+    #[test]
     fn every_licence_is_allowed_and_its_text_is_there() {
         let parts = super::super::parts::all().unwrap();
         assert_eq!(refused(&parts), [""; 0]);
