@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event_pattern::PatternMismatch;
+
 /// The first part of a hook's filter that keeps an event away, from [`Filter::mismatch`](super::Filter::mismatch).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "config", derive(schemars::JsonSchema))]
@@ -17,6 +19,13 @@ pub struct Mismatch {
     /// Of `data`: the place in the event's data that does not fit, or is missing, as a JSON pointer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
+    /// Of `data`: the places, as JSON pointers, that no single element of an array matches together, though the event has a
+    /// match for the last of them elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<String>,
+    /// Of `data`: how many branches `$or` makes, none of which matches. The places are those of the branch that comes furthest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branches: Option<usize>,
 }
 
 /// A setting of a hook that takes part in its filter.
@@ -70,14 +79,23 @@ impl Mismatch {
         Self { attribute: Some(name.to_owned()), ..setting.into() }
     }
 
-    pub(super) fn of_data(pointer: String) -> Self {
-        Self { pointer: Some(pointer), ..FilterSetting::Data.into() }
+    pub(super) fn of_data(found: PatternMismatch) -> Self {
+        let PatternMismatch { pointer, together, branches } = found;
+        let branches = Some(branches).filter(|branches| *branches > 1);
+        Self { pointer: Some(pointer), together, branches, ..FilterSetting::Data.into() }
+    }
+
+    /// Where in `data`, in words.
+    fn place(&self, pointer: &str) -> String {
+        let Some((last, others)) = self.together.split_last() else { return format!("at `{pointer}`") };
+        let others: Vec<_> = others.iter().map(|pointer| format!("`{pointer}`")).collect();
+        format!("no single element of an array matches at {} and `{last}`", others.join(", "))
     }
 }
 
 impl From<FilterSetting> for Mismatch {
     fn from(setting: FilterSetting) -> Self {
-        Self { setting, attribute: None, pointer: None }
+        Self { setting, attribute: None, pointer: None, together: Vec::new(), branches: None }
     }
 }
 
@@ -85,10 +103,17 @@ impl From<FilterSetting> for Mismatch {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let setting = self.setting.name();
-        match (&self.attribute, &self.pointer) {
-            (Some(name), _) => write!(f, "`{setting}.{name}`"),
-            (None, Some(pointer)) => write!(f, "`{setting}` (at `{pointer}`)"),
-            (None, None) => write!(f, "`{setting}`"),
+        if let Some(name) = &self.attribute {
+            return write!(f, "`{setting}.{name}`");
+        }
+        let Some(pointer) = &self.pointer else { return write!(f, "`{setting}`") };
+        let place = self.place(pointer);
+        match self.branches {
+            None => write!(f, "`{setting}` ({place})"),
+            Some(branches) => {
+                let nearest = if self.together.is_empty() { "the nearest one fails" } else { "in the nearest one" };
+                write!(f, "`{setting}` (none of the {branches} branches of `$or` matches; {nearest} {place})")
+            }
         }
     }
 }

@@ -136,6 +136,36 @@ fn what_keeps_an_event_away_is_named_by_its_setting() {
 }
 
 #[test]
+fn what_is_in_no_single_element_and_in_no_branch_is_said_so() {
+    let said = |pattern: serde_json::Value, data: &str| {
+        let event = Envelope::from_json(format!(r#"{{"type":"a","data":{data}}}"#).as_bytes()).unwrap();
+        let mismatch = Filter::all().data(EventPattern::new(&pattern).unwrap()).mismatch(&event).unwrap();
+        (mismatch.to_string(), serde_json::to_value(&mismatch).unwrap())
+    };
+    let of = |text: &str, json: serde_json::Value| (text.to_owned(), json);
+    let apart = serde_json::json!({ "items": { "a": [1], "b": [2], "c": [3] } });
+    assert_eq!(
+        said(apart.clone(), r#"{"items":[{"a":1,"b":2},{"b":2,"c":3},{"a":1,"c":3}]}"#),
+        of(
+            "`data` (no single element of an array matches at `/items/a`, `/items/b` and `/items/c`)",
+            serde_json::json!({ "setting": "data", "pointer": "/items/c", "together": ["/items/a", "/items/b", "/items/c"] })
+        )
+    );
+    let either = serde_json::json!({ "$or": [{ "n": [1] }, apart, { "m": [1] }] });
+    assert_eq!(
+        said(either.clone(), "{}"),
+        of(
+            "`data` (none of the 3 branches of `$or` matches; the nearest one fails at `/n`)",
+            serde_json::json!({ "setting": "data", "pointer": "/n", "branches": 3 })
+        )
+    );
+    assert_eq!(
+        said(either, r#"{"items":[{"a":1},{"b":2}]}"#).0,
+        "`data` (none of the 3 branches of `$or` matches; in the nearest one no single element of an array matches at `/items/a` and `/items/b`)"
+    );
+}
+
+#[test]
 fn patterns_of_no_attribute_and_of_other_tenants_are_problems() {
     let said = |filter: Filter| filter.problems().into_iter().map(|problem| problem.to_string()).collect::<Vec<_>>();
     let acme = Filter::all().tenant(TenantId::new("acme").unwrap());

@@ -179,7 +179,7 @@ fn a_comparison_without_end_is_a_match() {
     let event = |pairs: usize| format!("[{}{{}}]", r#"{"a":99},{"b":99},"#.repeat(pairs));
     assert!(!pattern.matches(Some(&event(300))));
     assert!(pattern.matches(Some(&event(1_000))));
-    assert_eq!(pattern.mismatch(Some(&event(300))), Some("/b".to_owned()));
+    assert_eq!(pattern.mismatch(Some(&event(300))).unwrap().pointer, "/b");
     // What holds nothing is not looked at.
     let empty = format!("[{}]", "[[],{},[{\"c\":1}]],".repeat(100_000).trim_end_matches(','));
     assert!(!pattern.matches(Some(&empty)));
@@ -187,13 +187,13 @@ fn a_comparison_without_end_is_a_match() {
 
 #[test]
 fn the_first_field_that_keeps_an_event_away_is_named() {
-    let of = |json: Json, data: &str| pattern(json).mismatch(Some(data));
+    let of = |json: Json, data: &str| pattern(json).mismatch(Some(data)).map(|found| found.pointer);
     let place = |text: &str| Some(text.to_owned());
     let three = json!({ "a": [1], "b": { "c/d": [2] }, "e": [{ "exists": false }] });
     assert_eq!(of(three.clone(), r#"{"a":1,"b":{"c/d":2}}"#), None);
     assert_eq!(of(three.clone(), r#"{"a":1,"b":{"c/d":3},"e":1}"#), place("/b/c~1d"));
     assert_eq!(of(three.clone(), r#"{"a":1,"b":{"c/d":2},"e":1}"#), place("/e"));
-    assert_eq!(pattern(three).mismatch(None), place("/a"));
+    assert_eq!(pattern(three).mismatch(None).map(|found| found.pointer), place("/a"));
     let elements = json!({ "a": { "x": [1], "y": [4] } });
     assert_eq!(of(elements, r#"{"a":[{"x":1,"y":2},{"x":3,"y":4}]}"#), place("/a/y"));
     // By itself, `x` is missing in no way; beside `y` it is.
@@ -203,6 +203,31 @@ fn the_first_field_that_keeps_an_event_away_is_named() {
     let either = json!({ "$or": [{ "a": [1] }, { "b": [2], "c": [3] }] });
     assert_eq!(of(either.clone(), r#"{"b":2}"#), place("/c"));
     assert_eq!(of(either, "{}"), place("/a"));
+}
+
+/// The field is there, and says nothing by itself.
+#[test]
+fn fields_that_no_single_element_matches_are_named_together() {
+    let of = |json: &Json, data: &str| {
+        let found = pattern(json.clone()).mismatch(Some(data)).unwrap();
+        (found.together, found.branches)
+    };
+    let items = json!({ "id": [1], "items": { "a": [1], "b": [2], "c": [3] } });
+    let apart = |data: &str| of(&items, data).0;
+    assert_eq!(apart(r#"{"id":1,"items":[{"a":1,"b":2},{"c":3}]}"#), ["/items/b", "/items/c"]);
+    // Two of them are together each time, never all three.
+    let pairs = r#"{"id":1,"items":[{"a":1,"b":2},{"b":2,"c":3},[{"c":3,"a":1}]]}"#;
+    assert_eq!(apart(pairs), ["/items/a", "/items/b", "/items/c"]);
+    // Nowhere is `c` what it should be, or no array is there.
+    for data in [r#"{"id":1,"items":[{"a":1,"b":2,"c":4},{"c":5}]}"#, r#"{"id":1,"items":{"a":1,"b":2}}"#] {
+        assert_eq!(apart(data), [""; 0], "{data}");
+    }
+    let list = json!({ "a": [1], "b": [{ "exists": false }] });
+    assert_eq!(of(&list, r#"[{"a":1,"b":1},{}]"#), (vec![], 1));
+    let either = json!({ "$or": [{ "id": [1], "items": { "a": [1], "b": [2] } }, { "x": [1] }, { "y": [1] }] });
+    assert_eq!(of(&either, "{}"), (vec![], 3));
+    let data = r#"{"id":1,"items":[{"a":1},{"b":2}]}"#;
+    assert_eq!(of(&either, data), (vec!["/items/a".to_owned(), "/items/b".to_owned()], 3));
 }
 
 #[test]
