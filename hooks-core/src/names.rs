@@ -1,10 +1,11 @@
 //! The names that were probably meant.
 
 /// The candidate that is nearest to `name`, if it is near: at most one edit for every three characters,
-/// and one at least.
+/// and one at least. Upper and lower case are the same.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).max(1);
-    let near = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
+    let lower = name.to_lowercase();
+    let near = candidates.into_iter().map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate));
     near.filter(|(distance, _)| *distance <= limit).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
@@ -66,6 +67,15 @@ mod tests {
             assert_eq!(distance(a, b), edits, "{a} {b}");
             assert_eq!(distance(b, a), edits, "{b} {a}");
         }
+    }
+
+    #[test]
+    fn case_keeps_no_name_from_being_meant() {
+        let methods = ["POST", "PUT", "PATCH"];
+        assert_eq!(
+            ["post", "Ptach", "pot", "GET", "x"].map(|name| nearest(name, methods)),
+            [Some("POST"), Some("PATCH"), Some("POST"), None, None]
+        );
     }
 
     #[test]

@@ -87,12 +87,26 @@ fn what_is_no_event_is_said_before_anything_is_sent() {
 }
 
 #[test]
+fn check_says_which_name_was_meant() {
+    for (option, near) in [
+        ("method = 'post'", "sink `http`: method: `post` is not known here, did you mean `POST`?"),
+        ("method = 'PACTH'", "sink `http`: method: `PACTH` is not known here, did you mean `PATCH`?"),
+        ("body = 'Binary'", "sink `http`: body: `Binary` is not known here, did you mean `binary`?"),
+        ("body = 'cloudevent'", "sink `http`: body: `cloudevent` is not known here, did you mean `cloudevents`?"),
+    ] {
+        let ended = Place::new(&hook("a", "http://127.0.0.1:9/", option)).run(&["check", "-c", "hooks.toml"]);
+        assert!(ended.code == Some(78) && ended.err.contains(near), "{}", ended.err);
+    }
+}
+
+#[test]
 fn check_says_what_is_wrong_with_a_template_and_where() {
     let inline = hook("a", "http://127.0.0.1:9/", "body = { template = '''\n{\n{{ evnts }\n}''' }");
     let ended = Place::new(&inline).run(&["check", "-c", "hooks.toml"]);
     assert_eq!(ended.code, Some(78), "{}", ended.out);
     assert!(
-        ended.err.contains("hooks.toml:6:21: hook `a`: ") && ended.err.contains("body.template: line 2: syntax error"),
+        ended.err.contains("hooks.toml:6:21: hook `a`: ")
+            && ended.err.contains("body.template: line 2 of the template: syntax error"),
         "{}",
         ended.err
     );
@@ -104,7 +118,7 @@ fn check_says_what_is_wrong_with_a_template_and_where() {
     let why = format!("hooks.toml: hook `a`: sink `http`: body.template_file {}: ", name.display());
     assert!(check().err.contains("a.j2: No such file"), "{}", check().err);
     std::fs::write(&name, "[{{ events | nothing }}]").unwrap();
-    assert_eq!(check().err, format!("{why}line 1: there is no filter `nothing`\n"));
+    assert_eq!(check().err, format!("{why}line 1 of the template: there is no filter `nothing`\n"));
     assert_eq!(check().code, Some(78));
     std::fs::write(&name, "[{{ events | length }}]").unwrap();
     assert_eq!((check().code, check().err), (Some(0), String::new()));

@@ -4,6 +4,7 @@ use super::pattern::{Pattern, any};
 use super::{AttributePatterns, Filter};
 use crate::config_problem::ConfigProblem;
 use crate::envelope::{is_extension_name, is_reserved, no_extension};
+use crate::names::nearest;
 use crate::operational::OperationalEvent;
 
 /// The extension attribute that says whose event it is.
@@ -34,9 +35,10 @@ impl Filter {
         let known = OperationalEvent::ALL.map(OperationalEvent::event_type);
         let unknown = |pattern: &&Pattern| !known.contains(&pattern.as_str());
         problems.extend(self.types.iter().filter(own).filter(unknown).map(|pattern| {
+            let name = pattern.as_str();
+            let meant = nearest(name, known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
             let message = format!(
-                "`{}` matches nothing: types that begin with `hooks.` are the dispatcher's own, to be named in full: {}",
-                pattern.as_str(),
+                "`{name}` matches nothing: types that begin with `hooks.` are the dispatcher's own, to be named in full: {}{meant}",
                 known.join(", ")
             );
             ConfigProblem::new("types", message)

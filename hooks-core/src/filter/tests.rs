@@ -87,6 +87,16 @@ fn reserved_types_must_be_named() {
     assert!(!Filter::all().matches_type(own));
     assert!(!Filter::types(["hooks.*"]).matches_type(own));
     assert!(Filter::types([own]).matches_type(own));
+    let said = |name: &str| Filter::types([name]).problems().first().map(|problem| problem.to_string());
+    assert_eq!(said(own), None);
+    for (wrong, meant) in [
+        ("hooks.endpoint.disabeld", own),
+        ("hooks.Endpoint.Disabled", own),
+        ("hooks.dead_letter.create", "hooks.dead_letter.created"),
+    ] {
+        assert!(said(wrong).unwrap().ends_with(&format!("; did you mean `{meant}`?")), "{wrong}");
+    }
+    assert!(!said("hooks.x").unwrap().contains("did you mean"));
 }
 
 #[test]

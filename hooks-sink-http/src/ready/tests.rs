@@ -128,9 +128,9 @@ fn templates_are_checked_before_any_event_comes() {
     let body = |template: &str| json!({ "body": { "template": template } });
     let header = |name: &str, template: &str| json!({ "header_templates": { name: template } });
     for (more, path, part) in [
-        (body("{\n{{ events }\n}"), "body.template", "line 2: syntax error"),
-        (body("{% include 'x' %}"), "body.template", "line 1: syntax error: unknown statement include"),
-        (body("{{ events | nothing }}"), "body.template", "line 1: there is no filter `nothing`"),
+        (body("{\n{{ events }\n}"), "body.template", "line 2 of the template: syntax error"),
+        (body("{% include 'x' %}"), "body.template", "line 1 of the template: syntax error: unknown statement include"),
+        (body("{{ events | nothing }}"), "body.template", "line 1 of the template: there is no filter `nothing`"),
         (body("{{ event.type }}"), "body.template", "`event` is there with mode = \"single\" alone"),
         (
             body("{{ evens }}"),
@@ -140,7 +140,7 @@ fn templates_are_checked_before_any_event_comes() {
         (body("{{ debug() }}"), "body.template", "there is no `debug`"),
         (body("{{ values.key }}"), "body.template", "`values` has no `key`"),
         (body("\u{fdd0}"), "body.template", "no character"),
-        (header("x-a", "{{ }}"), "header_templates.x-a", "line 1: syntax error"),
+        (header("x-a", "{{ }}"), "header_templates.x-a", "line 1 of the template: syntax error"),
         (header("Content-Type", "a"), "header_templates.Content-Type", "itself"),
         (header("a b", "a"), "header_templates.a b", "not a legal"),
         (header("traceparent", "a"), "header_templates.traceparent", "another setting"),

@@ -48,6 +48,11 @@ const FILTERS: [&str; 34] = [
     "urlencode",
 ];
 
+/// The place of a fault. It may be in a file of settings, whose lines are other ones.
+pub(super) fn line(number: usize) -> String {
+    format!("line {number} of the template")
+}
+
 /// What is said of a statement that there is not, where it would take in another template.
 pub(super) fn hint(why: String) -> String {
     let elsewhere = ["include", "extends", "import", "from"];
@@ -71,8 +76,8 @@ pub(super) fn names(template: &Template<'_, '_>, mode: Mode, values: &Value) -> 
                 return Err(format!("`values` has no `{value}`"));
             }
         } else if !known.contains(&first) && !FUNCTIONS.contains(&first) && !sets(template.source(), first) {
-            let line = line_of(template.source(), first);
-            return Err(format!("line {line}: {}: a template has {}", unknown(first, mode), listed(&known)));
+            let line = line(line_of(template.source(), first));
+            return Err(format!("{line}: {}: a template has {}", unknown(first, mode), listed(&known)));
         }
     }
     Ok(())
@@ -84,9 +89,9 @@ pub(super) fn filters(environment: &Environment<'_>, source: &str) -> Result<(),
     for (place, name) in piped(source) {
         let applied = state.apply_filter(name, &[]);
         if applied.is_err_and(|error| error.kind() == ErrorKind::UnknownFilter) {
-            let line = source[..place].matches('\n').count() + 1;
+            let line = line(source[..place].matches('\n').count() + 1);
             let near = nearest(name, FILTERS).map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
-            return Err(format!("line {line}: there is no filter `{name}`{near}"));
+            return Err(format!("{line}: there is no filter `{name}`{near}"));
         }
     }
     Ok(())

@@ -86,8 +86,8 @@ impl Templates {
     fn add(&mut self, name: &str, template: &str) -> Result<(), String> {
         marks::refuse(template)?;
         let added = self.environment.add_template_owned(name.to_owned(), template.to_owned());
-        added.map_err(|error| check::hint(said(&error)))?;
-        let template = self.environment.get_template(name).map_err(|error| said(&error))?;
+        added.map_err(|error| check::hint(said(&error, check::line)))?;
+        let template = self.environment.get_template(name).map_err(|error| said(&error, check::line))?;
         check::names(&template, self.mode, &self.values)?;
         check::filters(&self.environment, template.source())
     }
@@ -118,8 +118,9 @@ impl Templates {
     }
 
     fn result(&self, name: &str, context: &Value) -> Result<String, String> {
-        let template = self.environment.get_template(name).map_err(|error| said(&error))?;
-        let result = template.render(context.clone()).map_err(|error| said(&error))?;
+        let fault = |error| said(&error, |line| format!("line {line}"));
+        let template = self.environment.get_template(name).map_err(fault)?;
+        let result = template.render(context.clone()).map_err(fault)?;
         if result.len() > LONGEST {
             return Err(format!("its result of {} bytes is longer than {LONGEST}", result.len()));
         }
@@ -132,7 +133,7 @@ fn of_header(name: &HeaderName) -> String {
 }
 
 /// An error of a template, with its line and without the template's name.
-fn said(error: &minijinja::Error) -> String {
+fn said(error: &minijinja::Error, place: impl Fn(usize) -> String) -> String {
     let what = match (error.kind(), error.detail()) {
         (minijinja::ErrorKind::OutOfFuel, _) => {
             format!("it takes more than {STEPS} steps for an event, or {STEPS_OF_BATCH} for a batch")
@@ -141,7 +142,7 @@ fn said(error: &minijinja::Error) -> String {
         (kind, Some(detail)) => format!("{kind}: {detail}"),
         (kind, None) => kind.to_string(),
     };
-    let line = error.line().map_or_else(String::new, |line| format!("line {line}: "));
+    let line = error.line().map_or_else(String::new, |line| place(line) + ": ");
     format!("{line}{what}")
 }
 

@@ -213,7 +213,7 @@ fn a_header_that_cannot_be_sent_is_the_events_fault() {
 #[test]
 fn what_is_not_there_is_hinted_at() {
     for (template, why) in [
-        ("{{ event.data | tojsn }}", "line 1: there is no filter `tojsn`, did you mean `tojson`?"),
+        ("{{ event.data | tojsn }}", "line 1 of the template: there is no filter `tojsn`, did you mean `tojson`?"),
         (
             "1{% include 'other.j2' %}",
             "unknown statement include: a template stands alone, and takes nothing from others",

@@ -127,7 +127,7 @@ fn a_template_file_that_is_missing_or_broken_is_said_at_once() {
     let mut daemon = Daemon::start(&config);
     std::fs::write(daemon.place.path("a.j2"), "\n{{ nothing }}").unwrap();
     daemon.reload(&config);
-    let line = daemon.running.wait_for("line 2: there is no `nothing`");
+    let line = daemon.running.wait_for("line 2 of the template: there is no `nothing`");
     assert!(line.contains("ERROR"), "{line}");
     assert_eq!(daemon.post(JSON, event(1)).status, 202);
     let said = daemon.stop().err;
