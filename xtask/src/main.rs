@@ -39,8 +39,8 @@ Usage: cargo xtask COMMAND
                            valgrind, which counts them, is installed by apt-get
   backlog [EVENTS]         a receiver that is down until millions of events wait for it on the durable bus; then it
                            catches up (10 million where not said; takes about 5 GB of disk)
-  package [--binary FILE]  in target/packages a package for Debian and an image for containers, of the binary that is
-                           shipped, or of this one
+  package [--binary FILE]  in target/packages packages for Debian and for Fedora, and an image for containers, of the
+                           binary that is shipped, or of this one
   image [--binary FILE]    the image alone
   publish                  whether the crates can be published, and built on from their packages; uploads nothing
   book                     the documents as a book in target/book/html, its links checked; mdBook is compiled for it
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         ["backlog", events] => soak::backlog(events),
         ["crash", ref arguments @ ..] => crash::run(arguments),
         ["instructions", ref rest @ ..] => instructions::run(rest),
-        ["package", ref rest @ ..] => package::run("package", &[package::deb, package::image], rest),
+        ["package", ref rest @ ..] => package::run("package", &[package::deb, package::rpm, package::image], rest),
         ["image", ref rest @ ..] => package::run("image", &[package::image], rest),
         ["book"] => book::run(),
         ["publish"] => publish::run(),

@@ -18,6 +18,7 @@ mod package;
 mod page;
 mod postgres;
 mod prometheus;
+mod rpm;
 mod rsyslog;
 mod server;
 mod shells;
@@ -33,6 +34,7 @@ use bench::{Bench, Integration};
 const ALL: &[Integration] = &[
     systemd::INTEGRATION,
     package::INTEGRATION,
+    rpm::INTEGRATION,
     image::INTEGRATION,
     deploy::INTEGRATION,
     prometheus::INTEGRATION,

@@ -62,8 +62,10 @@ fn control(place: &Path, root: &Path, version: &str) -> Done {
     let folder = root.join("DEBIAN");
     write(&folder.join("control"), text)?;
     write(&folder.join("conffiles"), "/etc/hooks/hooks.toml\n")?;
+    let setup = read("deploy/package/setup.sh")?;
     for script in SCRIPTS {
-        write(&folder.join(script), read(&format!("deploy/package/{script}"))?)?;
+        let text = read(&format!("deploy/package/{script}"))?;
+        write(&folder.join(script), text.replace("    # setup.sh\n", &setup))?;
         set_mode(&folder.join(script), 0o755)?;
     }
     let files = workspace::output(Command::new("find").current_dir(root).args(["usr", "-type", "f"]))?;

@@ -1,14 +1,15 @@
 //! `cargo xtask package`: what is installed elsewhere.
 //!
 //! ```text
-//! the binary ─▶ stage: a folder as it is after installing ─▶ deb ─┬▶ target/packages
-//!   Cargo.lock ─▶ parts ─▶ notices, sbom ─┴────────────────▶ image ─┘
+//! the binary ─▶ stage: a folder as it is after installing ─▶ deb, rpm ─┬▶ target/packages
+//!   Cargo.lock ─▶ parts ─▶ notices, sbom ─┴─────────────────────▶ image ─┘
 //! ```
 
 mod deb;
 mod image;
 mod notices;
 mod parts;
+mod rpm;
 mod sbom;
 mod stage;
 
@@ -21,12 +22,14 @@ use crate::workspace::{self, Done};
 
 pub(crate) use deb::build as deb;
 pub(crate) use image::build as image;
+pub(crate) use rpm::build as rpm;
 
 /// The programs that packing takes.
-pub(crate) const NEEDS: [Package; 5] = [
+pub(crate) const NEEDS: [Package; 6] = [
     Package { program: "dpkg-deb", package: "dpkg" },
     Package { program: "dpkg-shlibdeps", package: "dpkg-dev" },
     Package { program: "gzip", package: "gzip" },
+    Package { program: "rpmbuild", package: "rpm" },
     Package { program: "strip", package: "binutils" },
     Package { program: "update-ca-certificates", package: "ca-certificates" },
 ];

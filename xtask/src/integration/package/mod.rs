@@ -24,7 +24,7 @@ pub(super) const INTEGRATION: Integration = Integration {
 };
 
 /// Runs as root of the namespace: makes the layer and goes into it.
-const OUTSIDE: &str = include_str!("outside.sh");
+pub(super) const OUTSIDE: &str = include_str!("outside.sh");
 /// Runs on the layer.
 const INSIDE: &str = include_str!("inside.sh");
 
@@ -35,14 +35,18 @@ fn run(bench: &Bench) -> Done {
     for (name, text) in [("outside.sh", OUTSIDE), ("inside.sh", INSIDE)] {
         write(&bench.path(name), text)?;
     }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let port = port.map_err(|error| format!("a free port: {error}"))?.port();
     let mut namespace = Command::new("unshare");
     namespace.args(["--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh", "-eu"]);
-    namespace.arg(bench.path("outside.sh")).arg(bench.folder.path()).args([&old, &new]).arg(port.to_string());
+    namespace.arg(bench.path("outside.sh")).arg(bench.folder.path()).args([&old, &new]).arg(free_port()?.to_string());
     let events = workspace::root().join("examples/github-events.ndjson");
     eprint!("{}", workspace::output(namespace.arg(events))?);
     Ok(())
+}
+
+/// A port that is free now.
+pub(super) fn free_port() -> Result<u16, String> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    Ok(port.map_err(|error| format!("a free port: {error}"))?.port())
 }
 
 fn lint(package: &Path) -> Done {
