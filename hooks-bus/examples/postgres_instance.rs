@@ -1,7 +1,7 @@
 //! One of several instances that share hooks through Postgres, for the tests that kill it.
 //!
 //! `postgres_instance HOST:PORT HOOKS LEASE_MS LOG`: hooks `h<i>` append `HOOK ID` lines to the file LOG, which all instances
-//! share. Prints `ready`, ends cleanly at the end of standard input.
+//! share; `-` keeps nothing. Prints `ready`, ends cleanly at the end of standard input.
 
 mod log;
 
@@ -28,11 +28,12 @@ async fn main() -> Result<(), BoxError> {
         lease: HumanDuration::new(Duration::from_millis(lease.parse()?)),
         ..PostgresConfig::default()
     };
-    let file = Arc::new(File::options().append(true).create(true).open(log)?);
+    let open = || File::options().append(true).create(true).open(log);
+    let file = if log == "-" { None } else { Some(Arc::new(open()?)) };
     let dispatcher = Dispatcher::new(Arc::new(PostgresBus::connect(config).await?));
     for number in 0..hooks.parse()? {
         let name = format!("h{number}");
-        let sink = Log { hook: name.clone(), file: Some(file.clone()) };
+        let sink = Log { hook: name.clone(), file: file.clone() };
         dispatcher.add(Hook::new(&name, sink)?).await?;
     }
     println!("ready");

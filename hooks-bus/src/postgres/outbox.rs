@@ -48,8 +48,9 @@ pub fn parameter(events: &Slice) -> Result<String, BusError> {
 /// order is that of the calls.
 ///
 /// # Errors
-/// [`Full`](BusError::Full) when the log has reached its `max_bytes`; [`Unavailable`](BusError::Unavailable) when the
-/// database refuses them for another reason or can't be reached; and as [`parameter`]. Unless it was that, the transaction
+/// [`Full`](BusError::Full) when the log has reached its `max_bytes`; [`TooLarge`](BusError::TooLarge) when an event has more
+/// than 64 MiB; [`Unavailable`](BusError::Unavailable) when the database refuses them for another reason or can't be
+/// reached; and as [`parameter`]. Unless it was that, the transaction
 /// is aborted.
 ///
 /// # Cancel safety
@@ -64,6 +65,7 @@ fn refused(error: &Error) -> BusError {
     let text = format!("publish: {}", said(error));
     match error.code() {
         Some(&SqlState::DISK_FULL) => BusError::Full(text),
+        Some(&SqlState::PROGRAM_LIMIT_EXCEEDED) => BusError::TooLarge(text),
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
             BusError::Unavailable(format!("{text}: the role needs `GRANT USAGE ON SCHEMA hooks`"))
         }

@@ -26,7 +26,7 @@ BEGIN
     -- Far below what Postgres can't look through, which has no memory of 1 GiB in a piece, and soon looked through.
     ELSIF octet_length(event::text) > 67108864 THEN
         RAISE EXCEPTION 'the event has % bytes: it may have 64 MiB', octet_length(event::text)
-            USING ERRCODE = 'invalid_parameter_value';
+            USING ERRCODE = 'program_limit_exceeded';
     END IF;
     FOR name IN SELECT key FROM json_object_keys(event) AS key GROUP BY key HAVING count(*) > 1 LOOP
         RAISE EXCEPTION 'the event has % twice', to_json(name) USING ERRCODE = 'invalid_parameter_value';

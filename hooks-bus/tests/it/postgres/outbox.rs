@@ -44,4 +44,11 @@ async fn what_is_refused_says_why() {
     let transaction = application.transaction().await.unwrap();
     let said = outbox::publish(&transaction, &events(0..1)).await.unwrap_err().to_string();
     assert!(said.contains("GRANT USAGE ON SCHEMA hooks"), "{said}");
+    transaction.rollback().await.unwrap();
+    let mut long = SliceBuilder::new("/test").max_event_bytes(usize::MAX);
+    long.push_json(format!(r#"{{"type":"a","data":"{}"}}"#, "x".repeat(64 << 20)).as_bytes()).unwrap();
+    application.batch_execute("RESET ROLE").await.unwrap();
+    let transaction = application.transaction().await.unwrap();
+    let refused = outbox::publish(&transaction, &long.finish()).await.unwrap_err();
+    assert!(matches!(&refused, BusError::TooLarge(text) if text.contains("it may have 64 MiB")), "{refused}");
 }
