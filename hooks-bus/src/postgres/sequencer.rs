@@ -32,7 +32,7 @@ const SLOW: Duration = Duration::from_secs(5);
 const AWAKE: Duration = Duration::from_secs(2);
 
 /// The pause between looks then.
-const AWAKE_PAUSE: Duration = Duration::from_millis(4);
+const AWAKE_PAUSE: Duration = Duration::from_millis(2);
 
 /// The longest pause without a notice: a net, for those that get lost.
 const ASLEEP_PAUSE: Duration = Duration::from_millis(250);

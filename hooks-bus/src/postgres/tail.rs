@@ -23,8 +23,8 @@ const ASK_EVERY: Duration = Duration::from_millis(500);
 
 pub(super) const LAST: &str = "SELECT hooks.last_position()";
 
-const END: &str = "SELECT position, (extract(epoch FROM at) * 1000000)::bigint FROM hooks.log \
-     WHERE position = hooks.last_position()";
+const END: &str = "SELECT position, (extract(epoch FROM at) * 1000000)::bigint \
+     FROM hooks.last_position() AS last, hooks.log WHERE position = last";
 
 /// The end of the log.
 pub(super) struct Tail {

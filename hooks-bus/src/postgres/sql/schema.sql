@@ -22,12 +22,17 @@ BEGIN
     RETURN nextval('hooks.outbox_id');
 END $$;
 
+-- All rows are soon dead: each time that autovacuum looks it cleans them up, without a rest.
 CREATE TABLE hooks.outbox (
     id bigint NOT NULL DEFAULT hooks.next_id(),
     n integer NOT NULL DEFAULT 0,
     checked boolean NOT NULL DEFAULT false,
     event json NOT NULL,
     PRIMARY KEY (id, n)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_cost_delay = 0,
+    toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 10000,
+    toast.autovacuum_vacuum_cost_delay = 0
 );
 
 -- The log: events in the order of delivery, without gaps.

@@ -21,7 +21,7 @@ END $$;
 
 -- The last position of the log. The partition that has it is never dropped.
 CREATE FUNCTION hooks.last_position() RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE
     newest bigint := (SELECT max(first) FROM hooks.partitions);
     last bigint;

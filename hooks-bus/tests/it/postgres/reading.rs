@@ -31,3 +31,18 @@ fn assert_near(read: &[hooks_core::bus::Delivery]) {
     let at = |index: usize| read[index].envelope().json().as_ptr() as usize;
     assert!(at(0).abs_diff(at(1)) < 10_000, "{} bytes lie between", at(0).abs_diff(at(1)));
 }
+
+/// It asks for the end once, not for each event of the log, which takes minutes where there are millions.
+#[tokio::test]
+async fn an_instance_joins_soon_though_the_log_is_long() {
+    let Some(server) = Server::start() else { return };
+    let first = bus(&server).await;
+    first.publish(hooks_test::events(0..900)).await.unwrap();
+    let mut hook = End::earliest(&first, "a").await;
+    hook.take(900).await;
+    let slow = "CREATE OR REPLACE FUNCTION hooks.last_position() RETURNS bigint LANGUAGE plpgsql AS \
+         $$ BEGIN PERFORM pg_sleep(0.02); RETURN (SELECT max(position) FROM hooks.log); END $$";
+    server.psql("postgres", slow);
+    let second = bus(&server).await;
+    assert_eq!(second.monitor().details()["last_position"], 900);
+}
