@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::stage::{self, restrict, set_mode};
-use super::{architecture, commit, read, write};
+use super::{architecture, commit, ordered, read, write};
 use crate::workspace::{self, Done};
 
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
@@ -13,6 +13,7 @@ const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 ///
 /// `is_quick`: what is packed is only tried, and may be larger.
 pub(crate) fn build(hooks: &Path, version: &str, into: &Path, is_quick: bool) -> Result<PathBuf, String> {
+    let version = &ordered(version);
     let place = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
     // `dpkg-shlibdeps` looks for `debian/` beside it.
     let root = place.path().join("debian/hooks");

@@ -81,6 +81,11 @@ fn commit() -> Result<Commit, String> {
     }
 }
 
+/// A version as package managers order it: what comes before a release is written behind `~`.
+fn ordered(version: &str) -> String {
+    version.replace('-', "~")
+}
+
 /// The machine's, as Debian and containers call it.
 fn architecture() -> Result<String, String> {
     Ok(workspace::output(Command::new("dpkg").arg("--print-architecture"))?.trim().to_owned())
@@ -96,4 +101,21 @@ fn write(path: &Path, text: impl AsRef<[u8]>) -> Done {
 /// Reads a file of the repository.
 fn read(file: &str) -> Result<String, String> {
     fs::read_to_string(workspace::root().join(file)).map_err(|error| format!("read {file}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_before_a_release_is_older() {
+        assert_eq!(ordered("0.2.0-rc.1"), "0.2.0~rc.1");
+        let is_older = |old: &str, new: &str| {
+            let compare = ["--compare-versions", &ordered(old), "lt", &ordered(new)];
+            Command::new("dpkg").args(compare).status().is_ok_and(|status| status.success())
+        };
+        if packages::find("dpkg").is_some() {
+            assert!(is_older("0.2.0-rc.1", "0.2.0") && is_older("0.2.0-alpha", "0.2.0-rc.1"));
+        }
+    }
 }

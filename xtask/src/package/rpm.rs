@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::stage::{self, restrict};
-use super::{commit, read, write};
+use super::{commit, ordered, read, write};
 use crate::workspace;
 
 /// The folder of completions for zsh, in Debian and there.
@@ -15,6 +15,7 @@ const ZSH: [&str; 2] = ["usr/share/zsh/vendor-completions", "usr/share/zsh/site-
 ///
 /// `is_quick`: what is packed is only tried, and may be larger.
 pub(crate) fn build(hooks: &Path, version: &str, into: &Path, is_quick: bool) -> Result<PathBuf, String> {
+    let version = &ordered(version);
     let place = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
     let root = place.path().join("files");
     stage::lay_out(&root, hooks)?;

@@ -86,7 +86,14 @@ stop
 apt-get remove --quiet --yes hooks
 [ ! -e /usr/bin/hooks ] || fail "the program is still there"
 [ -e /etc/hooks/hooks.toml ] && [ -d /var/lib/hooks ] || fail "removing took config or events away"
-apt-get purge --quiet --yes hooks
-for path in /etc/hooks /var/lib/hooks /var/log/hooks /etc/systemd/system/multi-user.target.wants/hooks.service; do
+# A folder may be a disk of its own.
+mount -t tmpfs tmpfs /var/log/hooks
+mkdir -p /var/log/hooks/a/b
+touch /var/log/hooks/a/b/c /var/log/hooks/.d
+apt-get purge --quiet --yes hooks || fail "it was not purged"
+[ -z "$(ls -A /var/log/hooks)" ] || fail "logs are left: $(ls -A /var/log/hooks)"
+umount /var/log/hooks
+rmdir /var/log/hooks
+for path in /etc/hooks /var/lib/hooks /etc/systemd/system/multi-user.target.wants/hooks.service; do
     [ ! -e $path ] && [ ! -L $path ] || fail "$path is left after purging"
 done
