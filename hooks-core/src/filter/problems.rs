@@ -36,7 +36,9 @@ impl Filter {
         let unknown = |pattern: &&Pattern| !known.contains(&pattern.as_str());
         problems.extend(self.types.iter().filter(own).filter(unknown).map(|pattern| {
             let name = pattern.as_str();
-            let meant = nearest(name, known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            // A glob means several.
+            let near = if name.contains(['*', '?']) { None } else { nearest(name, known) };
+            let meant = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
             let message = format!(
                 "`{name}` matches nothing: types that begin with `hooks.` are the dispatcher's own, to be named in full: {}{meant}",
                 known.join(", ")
