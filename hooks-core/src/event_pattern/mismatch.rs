@@ -24,12 +24,12 @@ impl EventPattern {
     /// use hooks_core::EventPattern;
     /// use serde_json::json;
     ///
-    /// let pattern = EventPattern::new(&json!({ "total": [100], "items": { "sku": ["K-1"], "count": [2] } }))?;
-    /// let mismatch = pattern.mismatch(Some(r#"{"total":99}"#)).unwrap();
+    /// let pattern = EventPattern::new(&json!({ "items": { "count": [2], "sku": ["K-1"] }, "total": [100] }))?;
+    /// let mismatch = pattern.mismatch(Some(r#"{"total":99,"items":[{"sku":"K-1","count":2}]}"#)).unwrap();
     /// assert_eq!((&*mismatch.pointer, mismatch.branches), ("/total", 1));
     ///
     /// let apart = r#"{"total":100,"items":[{"sku":"K-1","count":1},{"sku":"K-2","count":2}]}"#;
-    /// assert_eq!(pattern.mismatch(Some(apart)).unwrap().together, ["/items/sku", "/items/count"]);
+    /// assert_eq!(pattern.mismatch(Some(apart)).unwrap().together, ["/items/count", "/items/sku"]);
     /// # Ok::<(), hooks_core::EventPatternError>(())
     /// ```
     pub fn mismatch(&self, data: Option<&str>) -> Option<PatternMismatch> {
