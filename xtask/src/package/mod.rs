@@ -34,7 +34,7 @@ pub(crate) const NEEDS: [Package; 6] = [
     Package { program: "update-ca-certificates", package: "ca-certificates" },
 ];
 
-/// Makes one kind of package, as [`deb`] does.
+/// Makes one kind of package, as [`deb()`] does.
 type Build = fn(&Path, &str, &Path, bool) -> Result<PathBuf, String>;
 
 /// Packs the binary that is shipped, or that of `--binary FILE`, in each of these ways.
