@@ -31,7 +31,7 @@
 //! # What receivers see
 //! The body is a CloudEvents JSON batch, or one CloudEvent ([`Mode`]), or has another shape ([`Body`]). It is signed, before it is compressed,
 //! after Standard Webhooks 1.0.0: over `{webhook-id}.{webhook-timestamp}.{body}`, once per secret, with `v1` (HMAC-SHA256) for a `whsec_` and `v1a`
-//! (ed25519) for a `whsk_`. [`verify`] checks that on the other side. Every attempt of a batch has the same id
+//! (ed25519) for a `whsk_`. The crate `hooks-verify` checks that on the other side. Every attempt of a batch has the same id
 //! and the same bytes; timestamp and signature are its own. The same event may come in another batch after a
 //! crash: its `id` and `source` are what to tell repeats by.
 //!

@@ -35,8 +35,8 @@
 //! ```
 //!
 //! # Features
-//! - `axum`: [`Webhook`], an extractor that reads the body once, verifies it and gives the events.
-//! - `tower`: [`VerifyLayer`], for any service of HTTP.
+//! - `axum`: `Webhook`, an extractor that reads the body once, verifies it and gives the events.
+//! - `tower`: `VerifyLayer`, for any service of HTTP.
 //!
 //! # Invariants
 //! - It does no I/O, keeps no clock, and depends on nothing else of the workspace: services that receive pay for no sender.
