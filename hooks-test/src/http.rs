@@ -16,7 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -229,17 +229,27 @@ impl Requests {
         Self::new(move |seen| answer(status(seen), ""))
     }
 
+    /// Where the gate is open, whoever waited for the request finds it among those that were seen.
     async fn answer(&self, seen: Seen) -> Response<String> {
+        let open = self.gate.try_acquire().map(SemaphorePermit::forget).is_ok();
+        if open {
+            self.keep(&seen);
+        }
         *self.arrivals.lock() += 1;
         self.arrived.notify_all();
-        if let Ok(permit) = self.gate.acquire().await {
-            permit.forget();
+        if !open {
+            if let Ok(permit) = self.gate.acquire().await {
+                permit.forget();
+            }
+            self.keep(&seen);
         }
-        let response = (self.answer)(&seen);
+        (self.answer)(&seen)
+    }
+
+    fn keep(&self, seen: &Seen) {
         if self.keeps {
-            self.seen.lock().push(seen);
+            self.seen.lock().push(seen.clone());
         }
-        response
     }
 }
 
