@@ -20,7 +20,8 @@ pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const OLDEST: u32 = 140_000;
 
 /// What each session begins with, whatever role or database say. What is accepted is on the synchronous standbys, too, if
-/// there are any. No statement is so long that it is worth compiling. A server that is asked for more than it can do in 30 s gives up, and so the session is free again.
+/// there are any. No statement takes so long that compiling it (`jit`) is worth it. A server that is asked for more than it
+/// can do in 30 s gives up, and so the session is free again.
 const SETUP: &str = "SET default_transaction_isolation = 'read committed'; SET statement_timeout = '30s'; \
      SET lock_timeout = '15s'; SET idle_in_transaction_session_timeout = '30s'; SET timezone = 'UTC'; SET jit = off; \
      SET client_min_messages = warning; SELECT set_config('synchronous_commit', 'on', false) \

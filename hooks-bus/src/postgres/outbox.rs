@@ -50,8 +50,7 @@ pub fn parameter(events: &Slice) -> Result<String, BusError> {
 /// # Errors
 /// [`Full`](BusError::Full) when the log has reached its `max_bytes`; [`TooLarge`](BusError::TooLarge) when an event has more
 /// than 64 MiB; [`Unavailable`](BusError::Unavailable) when the database refuses them for another reason or can't be
-/// reached; and as [`parameter`]. Unless it was that, the transaction
-/// is aborted.
+/// reached; and as [`parameter`]. Unless it was that, the transaction is aborted.
 ///
 /// # Cancel safety
 /// Not cancel safe: roll the transaction back.
