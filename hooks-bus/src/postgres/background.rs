@@ -24,6 +24,7 @@ pub(super) fn start(bus: &Arc<Inner>, calls: Calls, tasks: &mut JoinSet<()>) {
     tasks.spawn(super::sequencer::run(bus.clone()));
     tasks.spawn(super::tail::run(bus.clone()));
     tasks.spawn(super::retention::run(bus.clone()));
+    tasks.spawn(super::vacuum::run(bus.clone()));
     tasks.spawn(super::refresh::run(bus.clone()));
     tasks.spawn(super::rebalance::run(bus.clone()));
     tasks.spawn(super::checkpointer::run(bus.clone()));

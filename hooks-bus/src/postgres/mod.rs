@@ -16,6 +16,7 @@
 //! | `publishing` | what is published through the bus |
 //! | `sequence` | the sequencer |
 //! | `reading` | the log |
+//! | `vacuum` | the outbox, now and then, of the instance that gives positions |
 
 mod ask;
 mod background;
@@ -45,6 +46,7 @@ mod seek;
 mod sequencer;
 mod tail;
 mod tls;
+mod vacuum;
 
 use std::collections::HashMap;
 use std::sync::Arc;

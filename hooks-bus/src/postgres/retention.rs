@@ -76,6 +76,11 @@ impl LogSize {
         self.leads.store(leads, Ordering::Relaxed);
     }
 
+    /// True if this instance gives positions, and keeps house.
+    pub(super) fn leads(&self) -> bool {
+        self.leads.load(Ordering::Relaxed)
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -123,7 +128,7 @@ impl Inner {
         let passed = |row: &&Row| row.get::<_, bool>(2);
         let (mut total, most) = (rows.iter().map(bytes).sum::<u64>(), self.config.max_bytes.bytes());
         let mut retained: u64 = rows.iter().take_while(passed).map(bytes).sum();
-        let leads = self.log_size.leads.load(Ordering::Relaxed);
+        let leads = self.log_size.leads();
         for row in rows.iter().take_while(passed).filter(|_| leads) {
             let is_old: bool = row.get(5);
             if !is_old && total <= most {

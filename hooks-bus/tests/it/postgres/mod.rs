@@ -15,6 +15,7 @@ mod rollback;
 mod secure;
 mod slow;
 mod storm;
+mod vacuum;
 
 use std::time::Duration;
 
