@@ -4,6 +4,8 @@
 mod conformance;
 #[cfg(feature = "durable")]
 mod durable;
+#[cfg(any(feature = "nats", feature = "postgres"))]
+mod fixture;
 mod memory;
 mod model;
 #[cfg(feature = "nats")]

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod definitions;
+mod fixture;
 mod foreign;
 mod instances;
 mod limits;

@@ -109,18 +109,28 @@ impl Server {
 
     /// Keeps a copy of its store; it is killed for that, and started again.
     pub(crate) async fn keep_store(&mut self) -> TempDir {
-        self.kill();
         let kept = tempfile::tempdir().unwrap();
-        copy(&self.folder.path().join("store"), &kept.path().join("store"));
+        self.keep_store_in(kept.path()).await;
+        kept
+    }
+
+    /// Keeps a copy of its store in this folder.
+    pub(crate) async fn keep_store_in(&mut self, folder: &Path) {
+        self.kill();
+        copy(&self.folder.path().join("store"), &folder.join("store"));
         self.run();
         self.ready().await;
-        kept
     }
 
     /// Comes back, after a crash, with this copy of its store, or of a part of it.
     pub(crate) async fn restore(&mut self, kept: &TempDir, part: &str) {
+        self.restore_from(kept.path(), part).await;
+    }
+
+    /// Comes back with the copy in this folder.
+    pub(crate) async fn restore_from(&mut self, folder: &Path, part: &str) {
         self.kill();
-        let (from, to) = (kept.path().join("store").join(part), self.folder.path().join("store").join(part));
+        let (from, to) = (folder.join("store").join(part), self.folder.path().join("store").join(part));
         std::fs::remove_dir_all(&to).unwrap();
         copy(&from, &to);
         self.run();

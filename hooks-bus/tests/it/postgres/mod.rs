@@ -3,6 +3,7 @@
 mod checking;
 mod clock;
 mod disk;
+mod fixture;
 mod instances;
 mod languages;
 mod order;

@@ -1,0 +1,42 @@
+//! A database as version 1 of the schema left it, in `tests/fixtures/postgres-v1.sql`, is opened by every later version.
+
+use super::{Server, bus, client};
+use crate::fixture;
+
+const FILE: &str = "postgres-v1.sql";
+
+#[tokio::test]
+async fn version_1_is_opened() {
+    let Some(server) = Server::start() else { return };
+    let text = std::fs::read_to_string(fixture::path(FILE)).unwrap();
+    client(&server).await.batch_execute(&text).await.unwrap();
+    fixture::check(&bus(&server).await).await;
+}
+
+#[tokio::test]
+async fn what_is_written_now_is_read_the_same_way() {
+    let Some(server) = Server::start() else { return };
+    fixture::write(&bus(&server).await).await;
+    fixture::check(&bus(&server).await).await;
+}
+
+/// Makes the fixture of a new version: run it by name with `--ignored`, and keep the old ones.
+#[tokio::test]
+#[ignore = "writes the fixture"]
+async fn writes_the_fixture() {
+    let Some(server) = Server::start() else { return };
+    fixture::write(&bus(&server).await).await;
+    let file = fixture::path(FILE);
+    assert!(!file.exists(), "`{}` is there already: a fixture is written once", file.display());
+    let port = server.port.to_string();
+    let dumped = server
+        .command("pg_dump")
+        .args(["-h", "127.0.0.1", "-p", &port, "-U", "hooks", "-n", "hooks", "--inserts", "--no-owner", "postgres"])
+        .output()
+        .unwrap();
+    assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+    // What begins so is for psql.
+    let text = String::from_utf8(dumped.stdout).unwrap();
+    let text: String = text.lines().filter(|line| !line.starts_with('\\')).map(|line| format!("{line}\n")).collect();
+    std::fs::write(file, text).unwrap();
+}
