@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use super::parts::Part;
 
@@ -21,6 +22,9 @@ const ALLOWED: [&str; 10] = [
 
 /// Files of this name hold a licence.
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "COPYRIGHT"];
+
+/// Stands in the text of the Apache licence, which ends with how to apply it.
+const APACHE: &str = "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION";
 
 /// The crates whose licence is none of those that are allowed.
 pub(super) fn refused(parts: &[Part]) -> Vec<String> {
@@ -50,6 +54,7 @@ pub(super) fn text(parts: &[Part]) -> Result<String, String> {
     let foreign = parts.iter().filter(|part| part.is_foreign);
     let mut list = "This program contains the following crates.\n\n".to_owned();
     let mut texts = BTreeMap::<String, Vec<String>>::new();
+    let mut bare = Vec::new();
     for part in foreign {
         let name = format!("{} {}", part.name, part.version);
         list.push_str(&format!("{name}: {}; {}\n", part.license, part.authors));
@@ -57,20 +62,35 @@ pub(super) fn text(parts: &[Part]) -> Result<String, String> {
         let mut files: Vec<_> =
             fs::read_dir(&part.folder).map_err(failed)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
         files.sort();
-        for file in files.iter().filter(|file| file.is_file()) {
-            let title = file.file_name().unwrap_or_default().to_string_lossy().to_ascii_uppercase();
-            if NAMES.iter().any(|name| title.starts_with(name)) {
-                let text = fs::read(file).map_err(failed)?;
-                let text = String::from_utf8_lossy(&text).trim().to_owned();
-                texts.entry(text).or_default().push(name.clone());
-            }
+        let licenses: Vec<_> = files.iter().filter(|file| file.is_file() && is_license(file)).collect();
+        if licenses.is_empty() {
+            bare.push((name, &part.license));
+            continue;
         }
+        for file in licenses {
+            let text = fs::read(file).map_err(failed)?;
+            let text = String::from_utf8_lossy(&text).trim().to_owned();
+            texts.entry(text).or_default().push(name.clone());
+        }
+    }
+    for (name, license) in bare {
+        // This one names nobody in its text: that of another crate is the same.
+        let apache = texts.iter_mut().find(|(text, _)| license.contains("Apache-2.0") && text.contains(APACHE));
+        let Some((_, names)) = apache else {
+            return Err(format!("{name} comes without the text of its licence, {license}: find it, and add it here"));
+        };
+        names.push(name);
     }
     for (text, mut names) in texts {
         names.dedup();
         list.push_str(&format!("\n{}\n{}:\n\n{text}\n", "=".repeat(80), names.join(", ")));
     }
     Ok(list)
+}
+
+fn is_license(file: &Path) -> bool {
+    let title = file.file_name().unwrap_or_default().to_string_lossy().to_ascii_uppercase();
+    NAMES.iter().any(|name| title.starts_with(name))
 }
 
 #[cfg(test)]
@@ -108,5 +128,10 @@ mod tests {
         let text = text(&parts).unwrap();
         assert!(text.contains("tokio 1.") && text.contains("Permission is hereby granted"), "{}", text.len());
         assert!(!text.contains("hooks-core 0."));
+        // Each is listed, and named again above a text.
+        for part in parts.iter().filter(|part| part.is_foreign) {
+            let name = format!("{} {}", part.name, part.version);
+            assert!(text.matches(&name).count() > 1, "{name}");
+        }
     }
 }
