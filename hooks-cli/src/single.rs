@@ -61,6 +61,11 @@ fn text(args: &HookArgs, to: &str, beside: &Surroundings) -> Result<String, Stri
             if Path::new(&path).is_dir() {
                 return Err(format!("--to {path}: this is a folder: name a file in it"));
             }
+            if names_a_host(to) && Path::new(&path).parent().is_some_and(|folder| !folder.exists()) {
+                return Err(format!(
+                    "--to {to}: is it a webhook? Then write https://{to}, else ./{to} for a file that is called so"
+                ));
+            }
             let _ = writeln!(text, "[hooks.sink]\nkind = \"file\"\npath = {}", quoted(&literal(&path)));
         }
     }
@@ -114,6 +119,15 @@ fn names_a_port(to: &str) -> bool {
         let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         !host.is_empty() && is_port || ["http", "https"].contains(&host)
     })
+}
+
+/// True for what begins with a name as hosts have them, and goes on with a path: `example.com/hooks`.
+fn names_a_host(to: &str) -> bool {
+    let Some((host, _)) = to.split_once('/') else { return false };
+    let labels: Vec<_> = host.split('.').collect();
+    let is_label =
+        |label: &&str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    labels.len() > 1 && labels.iter().all(is_label)
 }
 
 fn absolute(argument: &str, path: &Path) -> Result<String, String> {
@@ -202,6 +216,16 @@ mod tests {
         ] {
             let said = Destination::parse(to).expect_err(to);
             assert!(said.contains(why), "{to}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_host_with_a_path_is_no_file_without_being_asked() {
+        for to in ["example.com/hooks", "10.0.0.1/a/b"] {
+            assert!(names_a_host(to), "{to}");
+        }
+        for to in ["example.com", "./example.com/hooks", "/example.com/hooks", "logs/a.jsonl", ".cache/a", "a..b/c"] {
+            assert!(!names_a_host(to), "{to}");
         }
     }
 

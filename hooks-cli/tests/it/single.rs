@@ -63,6 +63,20 @@ fn a_pipe_delivers_to_a_file_and_so_does_the_config_that_it_prints() {
 }
 
 #[test]
+fn a_host_without_a_scheme_is_asked_about_unless_its_folder_is_there() {
+    let place = Place::new("");
+    let arguments = ["pipe", "--to", "example.com/hooks"];
+    let asked = place.run_with(&arguments, EVENTS.as_bytes());
+    assert_eq!(asked.code, Some(2), "{}", asked.err);
+    assert!(asked.err.contains("Then write https://example.com/hooks, else ./example.com/hooks"), "{}", asked.err);
+    assert!(!place.path("example.com").exists());
+    std::fs::create_dir(place.path("example.com")).unwrap();
+    let written = place.run_with(&arguments, EVENTS.as_bytes());
+    assert_eq!(written.code, Some(0), "{}", written.err);
+    assert_eq!(place.read("example.com/hooks").lines().count(), 2);
+}
+
+#[test]
 fn what_is_said_of_the_hook_hides_the_path_and_the_secret() {
     let receiver = Receiver::on_thread(|_| 200);
     let url = receiver.url("/T0/B1/token");
