@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::workspace::{self, Done};
-use crate::{book, crash, deny, instructions, integration, publish, tidy};
+use crate::{api, book, crash, deny, instructions, integration, publish, tidy};
 
 /// A call of cargo.
 struct Step<'a> {
@@ -89,6 +89,8 @@ pub(crate) fn ci() -> Done {
     deny::run()?;
     announce("packages of crates");
     publish::run()?;
+    announce("public interfaces");
+    api::run(&[])?;
     announce("book");
     book::run()?;
     announce("instructions");

@@ -1,5 +1,6 @@
 //! Checks and chores of the workspace: `cargo xtask COMMAND`.
 
+mod api;
 mod bench;
 mod book;
 mod check;
@@ -24,7 +25,7 @@ Checks and chores of the workspace.
 Usage: cargo xtask COMMAND
 
   test                     everything that needs the toolchain alone: tidy, format, lints, tests, documentation
-  ci                       the rest: features, dependencies, publish, book, instructions, crash, integration
+  ci                       the rest: features, dependencies, publish, api, book, instructions, crash, integration
   tidy                     the rules of the workspace that no compiler knows
   integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
                            is possible; without a name, all of them
@@ -43,6 +44,8 @@ Usage: cargo xtask COMMAND
                            binary that is shipped, or of this one
   image [--binary FILE]    the image alone
   publish                  whether the crates can be published, and built on from their packages; uploads nothing
+  api [--update]           what each published crate offers, compared with the listings in xtask/api, and with the
+                           last release that is tagged
   book                     the documents as a book in target/book/html, its links checked; mdBook is compiled for it
                            where it is not on the path
   new-sink NAME [FOLDER]   a crate for a sink of your own, in FOLDER (else ../hooks-sink-NAME)
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         ["instructions", ref rest @ ..] => instructions::run(rest),
         ["package", ref rest @ ..] => package::run("package", &[package::deb, package::rpm, package::image], rest),
         ["image", ref rest @ ..] => package::run("image", &[package::image], rest),
+        ["api", ref rest @ ..] => api::run(rest),
         ["book"] => book::run(),
         ["publish"] => publish::run(),
         ["new-sink", name] => new_sink::run(name, None),

@@ -44,13 +44,13 @@ pub(crate) fn run() -> Done {
 }
 
 /// A crate that is published.
-struct Package {
-    name: String,
+pub(crate) struct Package {
+    pub(crate) name: String,
     version: String,
 }
 
 /// The crates of the workspace that are published.
-fn published() -> Result<Vec<Package>, String> {
+pub(crate) fn published() -> Result<Vec<Package>, String> {
     let mut cargo = workspace::cargo();
     cargo.args(["metadata", "--format-version", "1", "--no-deps", "--locked"]);
     let metadata: Value =
