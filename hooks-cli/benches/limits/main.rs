@@ -19,6 +19,7 @@ mod pipe;
 mod process;
 mod receiver;
 mod scale;
+mod singles;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,15 +40,16 @@ Usage: cargo xtask bench [--quick] [--no-peers | --growth] [--folder=DIR] [NAMES
   --no-peers   without syslog-ng and rsyslog, which are otherwise unpacked from Debian's packages
   --growth     instead, whether cost grows linearly with events, their size and hooks
   --folder=DIR where events, logs and files are; /dev/shm, say, where the disk is not to be measured
-  NAMES        only these: webhook file durable serve memory fanout idle tenants patterns managed latency
+  NAMES        only these: webhook singles file durable serve memory fanout idle tenants patterns managed latency
                past history
 ";
 
 /// Something that is measured.
 type Measured = (&'static str, fn(&Setup) -> Result<Report, BoxError>);
 
-const PATHS: [Measured; 13] = [
+const PATHS: [Measured; 14] = [
     ("webhook", pipe::webhook),
+    ("singles", singles::singles),
     ("file", pipe::file),
     ("durable", keeping::durable),
     ("serve", keeping::serve),
@@ -109,6 +111,7 @@ fn play(role: &[&str]) -> Result<(), BoxError> {
         ["log", to, file] => bare::log(to, file),
         ["scan", file] => bare::scan(file),
         ["serde", file] => bare::serde(file),
+        ["single", kind, at_once, address, file] => singles::bare(kind, at_once, address, file),
         ["fanout", hooks, file] => inside::fanout(hooks, file),
         ["idle", hooks, file] => inside::idle(hooks, file),
         ["tenants", tenants, file] => inside::tenants(tenants, file),
