@@ -30,6 +30,8 @@ Usage: cargo xtask COMMAND
   integration [NAME…]      hooks together with other people's programs, which are installed by apt-get where that
                            is possible; without a name, all of them
   bench [OPTIONS] [NAMES]  what delivering costs, beside the machine's limits and beside others; `bench --help` says more
+  bench postgres [EVENTS]  what the Postgres bus costs beside a plain client, how soon events arrive, and what is left
+                           in the tables; of each part so many events (1 million where not said)
   soak [EVENTS]            millions of events through a daemon whose hooks hang and fail: nothing is lost, memory
                            stays bounded (5 million where not said; takes about 4 GB of disk)
   crash [--rounds N] [--seed S]

@@ -1,8 +1,8 @@
 //! What the Postgres bus costs, beside a plain client in the same run: events per second, and seconds of CPU of the clients
 //! and of the server per million events; how soon an event is at its receiver; what is left in the tables.
 //!
-//! `postgres_bench HOST:PORT EVENTS INSTANCE`: a server on this machine whose database `postgres` is used up by the role
-//! `hooks`; INSTANCE is the example `postgres_instance`. Prints tables.
+//! `postgres_bench EVENTS INSTANCE`, on a server of its own, with its defaults; INSTANCE is the example `postgres_instance`.
+//! Prints tables. `cargo xtask bench postgres` builds and runs it.
 
 mod latency;
 mod meter;
@@ -18,6 +18,7 @@ use hooks_core::{
     BoxError, Bus as _, Dispatcher, Hook, Sink, Slice, SliceBuilder, async_trait,
     sink::{Batch, Delivered, DeliveryError, SinkContext, SinkFactory},
 };
+use hooks_test::postgres::Server;
 use meter::Meter;
 use tokio_postgres::{Client, NoTls};
 
@@ -33,10 +34,12 @@ const PUBLISHERS: usize = 4;
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [server, count, instance] = &arguments[..] else {
-        return Err("usage: postgres_bench HOST:PORT EVENTS INSTANCE".into());
+    let [count, instance] = &arguments[..] else {
+        return Err("usage: postgres_bench EVENTS INSTANCE".into());
     };
     let count: usize = count.parse()?;
+    let running = Server::with_settings(&["shared_buffers=128MB"]).ok_or("no PostgreSQL")?;
+    let server = &format!("127.0.0.1:{}", running.port);
     let client = connect(server).await?;
     let config =
         PostgresConfig { hosts: vec![server.clone()], database: "postgres".to_owned(), ..PostgresConfig::default() };
@@ -45,7 +48,7 @@ async fn main() -> Result<(), BoxError> {
     let meter = Meter::new(&client).await?;
     println!(
         "\n| {count} events of {} bytes | events/s | CPU s/M | CPU s/M of the server |\n|---|---|---|---|",
-        event(0).len()
+        event("", 0).len()
     );
     let begun = meter.begin(&[]);
     plain::insert(&client, count).await?;
@@ -55,7 +58,7 @@ async fn main() -> Result<(), BoxError> {
     meter.row("plain client, SELECT, 1,000 at a time", count, begun, &[]);
     let begun = meter.begin(&[]);
     for first in (0..count).step_by(SLICE) {
-        bus.publish(slice(first)).await?;
+        bus.publish(slice("a", first)).await?;
     }
     meter.row("PostgresBus, publish, one caller, slices of 500", count, begun, &[]);
     deliver(&bus, &client, &meter, count).await?;
@@ -77,17 +80,18 @@ async fn connect(server: &str) -> Result<Client, BoxError> {
     Ok(client)
 }
 
-fn event(number: usize) -> String {
+/// An event of a run. Its id comes once, or it would be taken once.
+fn event(run: &str, number: usize) -> String {
     let data = "x".repeat(200);
     format!(
-        r#"{{"specversion":"1.0","id":"{number:08}","source":"/bench","type":"probe","time":"2026-11-23T10:00:00Z","data":"{data}"}}"#
+        r#"{{"specversion":"1.0","id":"{run}{number:08}","source":"/bench","type":"probe","time":"2026-11-23T10:00:00Z","data":"{data}"}}"#
     )
 }
 
-fn slice(first: usize) -> Slice {
+fn slice(run: &str, first: usize) -> Slice {
     let mut slice = SliceBuilder::new("/bench");
     for number in first..first + SLICE {
-        let _ = slice.push_json(event(number).as_bytes());
+        let _ = slice.push_json(event(run, number).as_bytes());
     }
     slice.finish()
 }
@@ -98,7 +102,7 @@ async fn deliver(bus: &Arc<PostgresBus>, client: &Client, meter: &Meter, count: 
     dispatcher.add(Hook::new("one", Nowhere)?).await?;
     let begun = meter.begin(&[]);
     for first in (0..count).step_by(SLICE) {
-        bus.publish(slice(first)).await?;
+        bus.publish(slice("b", first)).await?;
     }
     settled(client, 1).await?;
     meter.row("PostgresBus and dispatcher, publish and deliver, one hook to nowhere", count, begun, &[]);
@@ -147,7 +151,7 @@ async fn share(
         publishers.spawn(async move {
             for first in (number * SLICE..count).step_by(PUBLISHERS * SLICE) {
                 let transaction = client.transaction().await?;
-                outbox::publish(&transaction, &slice(first)).await?;
+                outbox::publish(&transaction, &slice(&instances.to_string(), first)).await?;
                 transaction.commit().await?;
             }
             Ok::<(), BoxError>(())

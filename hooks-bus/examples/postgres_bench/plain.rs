@@ -10,7 +10,7 @@ pub(crate) async fn insert(client: &Client, count: usize) -> Result<(), BoxError
     let insert =
         client.prepare("INSERT INTO plain (event) SELECT event::json FROM unnest($1::text[]) AS event").await?;
     for first in (0..count).step_by(SLICE) {
-        let events: Vec<String> = (first..first + SLICE).map(event).collect();
+        let events: Vec<String> = (first..first + SLICE).map(|number| event("", number)).collect();
         client.execute(&insert, &[&events]).await?;
     }
     Ok(())

@@ -51,6 +51,11 @@ const ALL: &[Integration] = &[
 ];
 
 /// Runs the named integrations, or all. What they need is installed, or it is an error.
+/// The folder of the programs of Debian's PostgreSQL.
+pub(crate) fn debian_postgres() -> Result<std::path::PathBuf, String> {
+    postgres::debian()
+}
+
 pub(crate) fn run(names: &[&str]) -> Done {
     let chosen = chosen(names)?;
     for integration in &chosen {

@@ -80,7 +80,7 @@ fn test(programs: &Path, tests: &[&str], filter: &[&str], with: Option<(&str, &P
 }
 
 /// The folder of the newest programs that Debian's package has installed.
-fn debian() -> Result<PathBuf, String> {
+pub(super) fn debian() -> Result<PathBuf, String> {
     let versions = fs::read_dir(DEBIAN).map_err(|error| format!("read {DEBIAN}: {error}"))?;
     let programs = versions.flatten().map(|version| version.path().join("bin"));
     let newest = programs.filter(|programs| programs.join("initdb").is_file()).max();
