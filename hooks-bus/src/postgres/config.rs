@@ -6,6 +6,8 @@ use std::time::Duration;
 use hooks_core::{ByteSize, ConfigProblem, HumanDuration, Secret};
 use serde::Deserialize;
 
+use crate::duplicates::{self, DuplicateLimits};
+
 /// Keeps events in a Postgres database, where applications publish inside their own transactions; several processes
 /// share the hooks.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -38,6 +40,13 @@ pub struct PostgresConfig {
     pub retain: HumanDuration,
     /// Bytes of the log. At the limit, events that all hooks have go first, and then publishing is refused.
     pub max_bytes: ByteSize,
+    /// An event whose `source` and `id` one had that was accepted this long ago, or less, is accepted and not taken
+    /// again, if the publisher chose the id, whoever published it and how; also after a restart. At least 1s. `"0s"`: every
+    /// event is taken. The same for all instances.
+    pub duplicate_window: HumanDuration,
+    /// About how many ids are remembered for it, at some 150 bytes of disk each. When more come within the window, it is
+    /// shorter.
+    pub duplicate_ids: u32,
     /// An instance that is silent for this long has lost its hooks to the others.
     pub lease: HumanDuration,
     /// Most dead letters of each hook. At the limit the hook is held.
@@ -77,6 +86,8 @@ impl Default for PostgresConfig {
             create: true,
             retain: HumanDuration::new(Duration::ZERO),
             max_bytes: ByteSize::new(10 << 30),
+            duplicate_window: duplicates::window(),
+            duplicate_ids: duplicates::ids(),
             lease: HumanDuration::new(Duration::from_secs(5)),
             max_dead_letters: 10_000,
         }
@@ -154,7 +165,17 @@ impl PostgresConfig {
         if self.max_dead_letters == 0 || i64::try_from(self.max_dead_letters).is_err() {
             wrong("max_dead_letters", "must be at least 1 and fit into a bigint".to_owned());
         }
+        problems.extend(self.duplicates().problems());
         problems
+    }
+
+    fn duplicates(&self) -> DuplicateLimits {
+        DuplicateLimits { window: self.duplicate_window, ids: self.duplicate_ids }
+    }
+
+    /// The seconds for which an event is known. 0: none is.
+    pub(super) fn known_for(&self) -> f64 {
+        self.duplicate_window.get().as_secs_f64()
     }
 }
 
@@ -173,7 +194,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         assert_eq!(problems("{}"), [""; 0]);
-        let bad = r#"{"hosts":["a b","x:y"],"database":"","user":"","password":"\ufeffa","passfile":"f","sslmode":"disable","sslrootcert":"r","sslcert":"c","max_bytes":1,"lease":"1ms","max_dead_letters":0}"#;
+        let bad = r#"{"hosts":["a b","x:y"],"database":"","user":"","password":"\ufeffa","passfile":"f","sslmode":"disable","sslrootcert":"r","sslcert":"c","max_bytes":1,"lease":"1ms","max_dead_letters":0,"duplicate_window":"1ms","duplicate_ids":0}"#;
         let expected = [
             "hosts[0]",
             "hosts[1]",
@@ -187,6 +208,8 @@ mod tests {
             "max_bytes",
             "lease",
             "max_dead_letters",
+            "duplicate_window",
+            "duplicate_ids",
         ];
         assert_eq!(problems(bad), expected);
         assert_eq!(problems(r#"{"hosts":[]}"#), ["hosts"]);

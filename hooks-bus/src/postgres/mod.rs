@@ -97,7 +97,8 @@ const LISTEN: &str = "LISTEN hooks_outbox; LISTEN hooks_log; LISTEN hooks_state;
 /// The bus that keeps events in a Postgres database.
 ///
 /// Accepted means committed: what a transaction published that was rolled back never was. Events of a call, or of a
-/// transaction's call of `hooks.publish`, are accepted all or none. An event is accepted each time that it is published.
+/// transaction's call of `hooks.publish`, are accepted all or none. One that is published again within
+/// [`duplicate_window`](PostgresConfig::duplicate_window) is accepted and not taken again, if the publisher chose its id.
 /// While the database can't be reached, publishing fails at once and nothing is queued.
 ///
 /// **Order.** An event comes before another if its transaction had committed before the other was published, and if both
@@ -148,6 +149,8 @@ struct Inner {
     /// Another instance defined or undefined a hook.
     defined: Notify,
     accepted: AtomicU64,
+    /// The number of these that were known.
+    known: AtomicU64,
     /// Most calls whose events get positions at a time.
     step: AtomicI32,
     fetches: Semaphore,
@@ -240,6 +243,7 @@ impl PostgresBus {
             heard,
             defined: Notify::new(),
             accepted: AtomicU64::new(0),
+            known: AtomicU64::new(0),
             step: AtomicI32::new(sequencer::MOST),
             fetches: Semaphore::new(MAX_FETCHES),
             looks: Semaphore::new(past::MAX_LOOKS),
@@ -293,10 +297,8 @@ impl Bus for PostgresBus {
             return Err(BusError::Unavailable(why));
         }
         let events = slice.len();
-        if events > 0 {
-            self.inner.publisher.publish(slice).await?;
-        }
-        Ok(Published::new(events))
+        let known = if events > 0 { self.inner.publisher.publish(slice).await? } else { 0 };
+        Ok(Published::new(events).duplicates(known))
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<(Box<dyn Reader>, Settler), BusError> {

@@ -63,6 +63,13 @@ impl BusMonitor for PostgresBus {
     fn stats(&self) -> BusStats {
         let stats = BusStats::accepted(self.inner.accepted.load(Ordering::Relaxed));
         let size = &self.inner.log_size;
+        let window = self.inner.config.duplicate_window.get();
+        let stats = match window.is_zero() {
+            true => stats,
+            false => {
+                stats.duplicates(self.inner.known.load(Ordering::Relaxed)).duplicate_window(size.known_for(window))
+            }
+        };
         stats
             .log_bytes(size.bytes())
             .log_retained_bytes(size.retained())
@@ -80,6 +87,7 @@ impl BusMonitor for PostgresBus {
             "bytes": inner.log_size.bytes(),
             "refused_events": inner.log_size.refused(),
             "refused_events_gone": inner.log_size.refused_gone(),
+            "repeated_events": inner.log_size.repeated(),
             "instances": self.living(),
             "hooks": self.known_hooks().iter().filter_map(|hook| self.hook_details(hook)).collect::<Vec<_>>(),
         })

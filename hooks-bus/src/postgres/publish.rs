@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hooks_core::{BusError, ByteSize, Slice};
+use hooks_core::{BusError, ByteSize, Envelope, Slice};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Inner;
@@ -24,10 +24,14 @@ const INSERT: &str = "WITH calls AS MATERIALIZED (SELECT call, hooks.next_id() A
      SELECT id, n, true, event::json FROM unnest($2::int4[], $3::text[]) WITH ORDINALITY AS events (call, event, n) \
      JOIN calls USING (call)";
 
+/// The same with what names each event: the number of those of each call that are known.
+const ACCEPT: &str = "SELECT hooks.accept($1, $2, $3, $4, $5)";
+
 /// A call of `publish` on its way.
 struct Call {
     slice: Slice,
-    done: oneshot::Sender<Result<(), BusError>>,
+    /// Hears how many of its events were known.
+    done: oneshot::Sender<Result<usize, BusError>>,
 }
 
 pub(super) struct Publisher {
@@ -43,7 +47,8 @@ impl Publisher {
         (Self { calls: sender }, Calls(receiver))
     }
 
-    pub(super) async fn publish(&self, slice: Slice) -> Result<(), BusError> {
+    /// Returns how many of the events were known.
+    pub(super) async fn publish(&self, slice: Slice) -> Result<usize, BusError> {
         fits(&slice)?;
         let (done, answer) = oneshot::channel();
         self.calls.send(Call { slice, done }).await.map_err(|_| BusError::Closed)?;
@@ -90,29 +95,51 @@ pub(super) async fn run(bus: Arc<Inner>, mut calls: Calls) {
             // One of them may be the reason.
             for call in together {
                 let result = bus.insert(std::slice::from_ref(&call.slice)).await;
-                let _ = call.done.send(result.map_err(|error| error.to("publish")));
+                let known = result.map(|known| known.first().copied().unwrap_or(0));
+                let _ = call.done.send(known.map_err(|error| error.to("publish")));
             }
             continue;
         }
         let result = result.map_err(|error| error.to("publish"));
-        for call in together {
+        for (at, call) in together.into_iter().enumerate() {
+            let known = result.as_ref().map(|known| known.get(at).copied().unwrap_or(0));
             // Who gave up does not hear of it.
-            let _ = call.done.send(result.clone());
+            let _ = call.done.send(known.map_err(Clone::clone));
         }
     }
 }
 
 impl Inner {
-    async fn insert(&self, slices: &[Slice]) -> Result<(), Failed> {
+    /// Returns how many events of each call were known, or nothing where none was.
+    async fn insert(&self, slices: &[Slice]) -> Result<Vec<usize>, Failed> {
         let (mut calls, mut events) = (Vec::new(), Vec::new());
         for (slice, call) in slices.iter().zip(1_i32..) {
             calls.extend(std::iter::repeat_n(call, slice.len()));
             events.extend(slice.iter().map(|event| event.json()));
         }
         let count = i32::try_from(slices.len()).unwrap_or(i32::MAX);
-        self.publishing.query(INSERT, &[&count, &calls, &events]).await?;
+        let known_for = self.config.known_for();
+        let known: Vec<i64> = if known_for > 0.0 && slices.iter().any(Slice::has_chosen_ids) {
+            let keys: Vec<_> = slices.iter().flat_map(keys).collect();
+            self.publishing.one(ACCEPT, &[&count, &calls, &events, &keys, &known_for]).await?.get(0)
+        } else {
+            self.publishing.query(INSERT, &[&count, &calls, &events]).await?;
+            Vec::new()
+        };
+        let known: Vec<usize> = known.into_iter().map(|known| usize::try_from(known).unwrap_or(0)).collect();
         self.accepted.fetch_add(events.len() as u64, Ordering::Relaxed);
+        self.known.fetch_add(known.iter().sum::<usize>() as u64, Ordering::Relaxed);
         self.heard.outbox.notify_one();
-        Ok(())
+        Ok(known)
     }
+}
+
+/// What names each event of a slice whose publisher chose ids, as `hooks.complete` has it: attributes have no line breaks.
+fn keys(slice: &Slice) -> impl Iterator<Item = Option<String>> {
+    let key = |event: &Envelope| match event.tenant() {
+        Some(tenant) => format!("{tenant}\n{}\n{}", event.source(), event.id()),
+        None => format!("{}\n{}", event.source(), event.id()),
+    };
+    let is_chosen = slice.has_chosen_ids();
+    slice.iter().map(move |event| is_chosen.then(|| key(event)))
 }

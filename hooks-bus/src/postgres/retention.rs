@@ -50,7 +50,10 @@ const TRIM: &str = "WITH gone AS (DELETE FROM hooks.refused WHERE id IN (SELECT 
      UPDATE hooks.sequencer SET refused_gone = refused_gone + (SELECT count(*) FROM gone), \
      refused_to = greatest(refused_to, (SELECT max(position) FROM gone)) WHERE EXISTS (SELECT FROM gone)";
 
-const REFUSED: &str = "SELECT refused_gone, (SELECT count(*) FROM hooks.refused) FROM hooks.sequencer";
+const COUNTS: &str = "SELECT refused_gone, (SELECT count(*) FROM hooks.refused), repeated, \
+     extract(epoch FROM clock_timestamp() - nullif(known_since, '-infinity'))::float8 FROM hooks.sequencer";
+
+const TURN_NAMES: &str = "SELECT hooks.turn_names($1, $2)";
 
 const DROP: &str = "SELECT hooks.drop_partition($1)";
 
@@ -67,6 +70,10 @@ pub(super) struct LogSize {
     refused: AtomicU64,
     /// Those of them that are no longer kept.
     refused_gone: AtomicU64,
+    /// Events that were published again in SQL.
+    repeated: AtomicU64,
+    /// The seconds for which names of events are known, where there were more than are kept. 0: there were not.
+    known_for: AtomicU64,
     /// This instance drops partitions.
     leads: AtomicBool,
 }
@@ -92,6 +99,18 @@ impl LogSize {
 
     pub(super) fn refused_gone(&self) -> u64 {
         self.refused_gone.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn repeated(&self) -> u64 {
+        self.repeated.load(Ordering::Relaxed)
+    }
+
+    /// How long an event is known now, of this time at most.
+    pub(super) fn known_for(&self, most: Duration) -> Duration {
+        match self.known_for.load(Ordering::Relaxed) {
+            0 => most,
+            seconds => most.min(Duration::from_secs(seconds)),
+        }
     }
 
     pub(super) fn retained(&self) -> u64 {
@@ -160,9 +179,17 @@ impl Inner {
             set.map_err(|error| error.to("say whether the log is full"))?;
             let trimmed = self.work.query(TRIM, &[&MOST_REFUSED, &REFUSED_BYTES]).await;
             trimmed.map_err(|error| error.to("remove old rows that are no events"))?;
+            let (known_for, ids) = (self.config.known_for(), i64::from(self.config.duplicate_ids));
+            if known_for > 0.0 {
+                let turned = self.work.query(TURN_NAMES, &[&known_for, &ids]).await;
+                turned.map_err(|error| error.to("forget the names of old events"))?;
+            }
         }
-        let counted = self.reading.one(REFUSED, &[]).await;
+        let counted = self.reading.one(COUNTS, &[]).await;
         let counted = counted.map_err(|error| error.to("count rows that are no events"))?;
+        let known_for = counted.get::<_, Option<f64>>(3).map_or(0, |seconds| seconds.ceil() as u64);
+        self.log_size.known_for.store(known_for, Ordering::Relaxed);
+        self.log_size.repeated.store(counted.get::<_, i64>(2).unsigned_abs(), Ordering::Relaxed);
         let (gone, kept): (i64, i64) = (counted.get(0), counted.get(1));
         self.log_size.refused.store((gone + kept).unsigned_abs(), Ordering::Relaxed);
         self.log_size.refused_gone.store(gone.unsigned_abs(), Ordering::Relaxed);

@@ -7,41 +7,45 @@ use uuid::Uuid;
 use super::connect::{Wire, failed};
 
 /// The version of the schema that this program knows.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
-/// The SQL that creates the schema of the bus, for those who run it themselves.
+/// The SQL that creates the schema of the bus, or brings an older one to its version, for those who run it themselves.
 pub const POSTGRES_SCHEMA: &str = concat!(
     include_str!("sql/schema.sql"),
     "\n",
     include_str!("sql/publish.sql"),
+    "\n",
+    include_str!("sql/names.sql"),
     "\n",
     include_str!("sql/sequence.sql"),
     "\n",
     include_str!("sql/hooks.sql"),
 );
 
-/// Checks the schema; creates it, if `create`, where there is none. Returns the log's id.
+/// Checks the schema; creates it, or brings it to this version, if `create`. Returns the log's id.
 pub(super) async fn open((client, wire): (Client, Wire), create: bool) -> Result<Uuid, BusError> {
     let work = async {
         super::connect::set_up(&client).await?;
-        if let Some(log) = check(&client).await? {
-            return Ok(log);
-        }
+        let before = match check(&client).await? {
+            Found::This(log) => return Ok(log),
+            found => found,
+        };
         if !create {
-            let text =
-                "the database has no schema `hooks`: `hooks postgres schema` prints it, and `create = true` makes it";
-            return Err(BusError::Unavailable(text.to_owned()));
+            return Err(BusError::Unavailable(before.explain()));
         }
         // Of several that start at once, one creates it.
         let lock = "BEGIN; SELECT pg_advisory_xact_lock(1752133483, 2)";
         client.batch_execute(lock).await.map_err(|error| failed("create the schema `hooks`", &error))?;
-        if check(&client).await?.is_none() {
+        if !matches!(check(&client).await?, Found::This(_)) {
             let created = client.batch_execute(POSTGRES_SCHEMA).await;
             created.map_err(|error| failed("create the schema `hooks`", &error))?;
-            tracing::info!(version = VERSION, "created the schema `hooks`");
+            tracing::info!(version = VERSION, "created the schema `hooks`, or brought it to this version");
         }
         client.batch_execute("COMMIT").await.map_err(|error| failed("create the schema `hooks`", &error))?;
-        check(&client).await?.ok_or_else(|| BusError::Unavailable("the schema `hooks` is gone".to_owned()))
+        match check(&client).await? {
+            Found::This(log) => Ok(log),
+            other => Err(BusError::Unavailable(other.explain())),
+        }
     };
     tokio::select! {
         opened = work => opened,
@@ -49,22 +53,49 @@ pub(super) async fn open((client, wire): (Client, Wire), create: bool) -> Result
     }
 }
 
-/// The log's id, if there is a schema, of this version.
-async fn check(client: &Client) -> Result<Option<Uuid>, BusError> {
+/// What a database has.
+enum Found {
+    /// A schema of this version, and the log's id.
+    This(Uuid),
+    Older(i32),
+    Nothing,
+}
+
+impl Found {
+    /// What is to be done by who does it.
+    fn explain(&self) -> String {
+        match self {
+            Self::This(_) | Self::Nothing => {
+                "the database has no schema `hooks`: `hooks postgres schema` prints it, and `create = true` makes it"
+                    .to_owned()
+            }
+            Self::Older(version) => format!(
+                "the schema `hooks` has version {version}, and this program needs {VERSION}: \
+                 `hooks postgres schema` prints what brings it there, and `create = true` does so"
+            ),
+        }
+    }
+}
+
+/// # Errors
+/// Also when the schema is of a newer version.
+async fn check(client: &Client) -> Result<Found, BusError> {
     let there = client.query_one("SELECT to_regclass('hooks.meta') IS NOT NULL", &[]).await;
     let is_there: bool = there.map_err(|error| failed("look for the schema `hooks`", &error))?.get(0);
     if !is_there {
-        return Ok(None);
+        return Ok(Found::Nothing);
     }
     let read = client.query_one("SELECT version, log::text FROM hooks.meta", &[]).await;
     let row = read.map_err(|error| failed("read the version of the schema `hooks`", &error))?;
     let (version, log): (i32, &str) = (row.get(0), row.get(1));
-    if version != VERSION {
+    if version > VERSION {
         let text = format!(
             "the schema `hooks` has version {version}, and this program knows {VERSION}: use the newer program for both"
         );
         return Err(BusError::Unavailable(text));
+    } else if version < VERSION {
+        return Ok(Found::Older(version));
     }
     let log = Uuid::parse_str(log).map_err(|error| BusError::Unavailable(format!("the log's id: {error}")))?;
-    Ok(Some(log))
+    Ok(Found::This(log))
 }

@@ -54,7 +54,7 @@ const LAST_ID: &str = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FRO
 
 const YOUNGEST: &str = "SELECT pg_current_xact_id()::text::bigint";
 
-const SEQUENCE: &str = "SELECT last, ids, oldest, youngest, is_all FROM hooks.sequence($1, $2, $3, $4)";
+const SEQUENCE: &str = "SELECT last, ids, oldest, youngest, is_all FROM hooks.sequence($1, $2, $3, $4, $5)";
 
 const NEWEST: &str = "SELECT max(id) FROM hooks.outbox";
 
@@ -132,7 +132,8 @@ impl Inner {
     /// before.
     async fn step(&self, after: i64, missing: &Vec<i64>) -> Result<Row, Failed> {
         let (begun, most) = (Instant::now(), self.step.load(Ordering::Relaxed));
-        let moved = self.sequence.one(SEQUENCE, &[&after, missing, &most, &self.partition_length()]).await;
+        let (length, known_for) = (self.partition_length(), self.config.known_for());
+        let moved = self.sequence.one(SEQUENCE, &[&after, missing, &most, &length, &known_for]).await;
         let next = match begun.elapsed() {
             took if moved.is_err() || took > SLOW => 1,
             took if took < QUICK => (2 * most).min(MOST),

@@ -1,12 +1,12 @@
 -- True for a lease of so many seconds that lasts. Not for one that the clock will take longer to reach than it can last: the
 -- clock was wrong when it was written, or is now.
-CREATE FUNCTION hooks.lasts(until timestamptz, lease double precision) RETURNS boolean
+CREATE OR REPLACE FUNCTION hooks.lasts(until timestamptz, lease double precision) RETURNS boolean
 LANGUAGE sql SET search_path = pg_catalog AS $$
     SELECT until > clock_timestamp() AND until < clock_timestamp() + 2 * lease * interval '1 second'
 $$;
 
 -- The mark of a hook's cursor, which begins behind this position if it is new.
-CREATE FUNCTION hooks.begin(name text, behind bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION hooks.begin(name text, behind bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(1752133483, 3);
@@ -16,7 +16,7 @@ BEGIN
 END $$;
 
 -- Moves a hook, whose new epoch it returns: none where another wrote its row, or the log no longer has the place.
-CREATE FUNCTION hooks.move(name text, known bigint, behind bigint, done bigint[]) RETURNS SETOF bigint
+CREATE OR REPLACE FUNCTION hooks.move(name text, known bigint, behind bigint, done bigint[]) RETURNS SETOF bigint
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(1752133483, 3);
@@ -26,7 +26,7 @@ BEGIN
 END $$;
 
 -- Defines a hook, if its revision is the expected one (`NULL`: any, 0: none). `done` says whether it was.
-CREATE FUNCTION hooks.define(
+CREATE OR REPLACE FUNCTION hooks.define(
     name text, text text, expected bigint, behind bigint, by text,
     OUT done boolean, OUT revision bigint, OUT created timestamptz, OUT changed timestamptz
 )
@@ -51,7 +51,7 @@ END $$;
 
 -- Removes all that is kept of a hook: its definition, if it has the expected revision, cursor, override, dead letters.
 -- `only_defined`: nothing, if it has no definition.
-CREATE FUNCTION hooks.remove(
+CREATE OR REPLACE FUNCTION hooks.remove(
     name text, expected bigint, only_defined boolean, by text, OUT done boolean, OUT revision bigint, OUT existed boolean
 )
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
@@ -76,7 +76,7 @@ BEGIN
 END $$;
 
 -- Keeps dead letters of a hook, in place of those of the same positions; not when it would have more than `most`.
-CREATE FUNCTION hooks.keep_dead_letters(
+CREATE OR REPLACE FUNCTION hooks.keep_dead_letters(
     name text, positions bigint[], abouts text[], events text[], most bigint, OUT kept boolean, OUT total bigint
 )
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$

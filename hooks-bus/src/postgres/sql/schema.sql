@@ -1,29 +1,37 @@
--- What the Postgres bus of hooks keeps, all of it in a schema of its own. Version 1.
+-- What the Postgres bus of hooks keeps, all of it in a schema of its own. Version 2. Brings a schema of version 1 to it.
 -- Run it as the role that the bus connects as: that role owns the schema, and adds and drops partitions of the log.
 -- Needs Postgres 14 or newer with the encoding UTF8, no superuser and no extension.
-CREATE SCHEMA hooks;
+SET client_min_messages = warning;
+CREATE SCHEMA IF NOT EXISTS hooks;
 
-CREATE TABLE hooks.meta (
+CREATE TABLE IF NOT EXISTS hooks.meta (
     version integer NOT NULL,
     log uuid NOT NULL DEFAULT gen_random_uuid(),
     single boolean PRIMARY KEY DEFAULT true CHECK (single)
 );
-INSERT INTO hooks.meta (version) VALUES (1);
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM hooks.meta WHERE version > 2) THEN
+        RAISE EXCEPTION 'the schema "hooks" is of a newer version';
+    END IF;
+END $$;
+INSERT INTO hooks.meta (version) VALUES (2) ON CONFLICT (single) DO UPDATE SET version = excluded.version;
 
 -- Events that are committed and have no position yet. `id` is one of a call, `n` an event's place in it.
-CREATE SEQUENCE hooks.outbox_id;
+CREATE SEQUENCE IF NOT EXISTS hooks.outbox_id;
 
 -- A number is taken after the transaction has its own id: who sees that all older transactions have ended knows that no
 -- number of them is still to come.
-CREATE FUNCTION hooks.next_id() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+CREATE OR REPLACE FUNCTION hooks.next_id() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    PERFORM pg_current_xact_id();
-    RETURN nextval('hooks.outbox_id');
+    -- Names are whole: search_path is the publisher's.
+    RETURN CASE WHEN pg_catalog.pg_current_xact_id() IS NOT NULL THEN
+        pg_catalog.nextval('hooks.outbox_id'::pg_catalog.regclass) END;
 END $$;
 
 -- All rows are soon dead: each time that autovacuum looks it cleans them up, without a rest.
-CREATE TABLE hooks.outbox (
+CREATE TABLE IF NOT EXISTS hooks.outbox (
     id bigint NOT NULL DEFAULT hooks.next_id(),
     n integer NOT NULL DEFAULT 0,
     checked boolean NOT NULL DEFAULT false,
@@ -35,8 +43,22 @@ CREATE TABLE hooks.outbox (
     toast.autovacuum_vacuum_cost_delay = 0
 );
 
+-- By what it is known that an event is published again. Without one it is none, or that was looked for before.
+ALTER TABLE hooks.outbox ADD COLUMN IF NOT EXISTS name uuid;
+
+-- The names of events that were accepted lately, in two generations: when the younger one is as old as they are to be known,
+-- or has as many as it may have, the other one is emptied and goes on.
+CREATE TABLE IF NOT EXISTS hooks.names (
+    generation integer NOT NULL,
+    name uuid NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (name, generation)
+) PARTITION BY LIST (generation);
+CREATE TABLE IF NOT EXISTS hooks.names_0 PARTITION OF hooks.names FOR VALUES IN (0);
+CREATE TABLE IF NOT EXISTS hooks.names_1 PARTITION OF hooks.names FOR VALUES IN (1);
+
 -- The log: events in the order of delivery, without gaps.
-CREATE TABLE hooks.log (
+CREATE TABLE IF NOT EXISTS hooks.log (
     position bigint NOT NULL,
     at timestamptz NOT NULL,
     size integer NOT NULL,
@@ -45,11 +67,11 @@ CREATE TABLE hooks.log (
 ) PARTITION BY RANGE (position);
 
 -- Its partitions, `log_FIRST`, each with the positions from `first` to before `past`.
-CREATE TABLE hooks.partitions (first bigint PRIMARY KEY, past bigint NOT NULL);
+CREATE TABLE IF NOT EXISTS hooks.partitions (first bigint PRIMARY KEY, past bigint NOT NULL);
 
 -- Rows of the outbox that are no events, and why: the dead letters of the bus itself. Those that only the reader could
 -- tell have a position of the log. The newest are kept, as many as have room.
-CREATE TABLE hooks.refused (
+CREATE TABLE IF NOT EXISTS hooks.refused (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     position bigint UNIQUE,
@@ -59,7 +81,7 @@ CREATE TABLE hooks.refused (
 
 -- The instance that gives positions and its session, how long publishers need not wake it, whether the log takes no more,
 -- and how many rows are gone from hooks.refused, up to which position.
-CREATE TABLE hooks.sequencer (
+CREATE TABLE IF NOT EXISTS hooks.sequencer (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
     leader text,
     session integer,
@@ -69,14 +91,22 @@ CREATE TABLE hooks.sequencer (
     refused_gone bigint NOT NULL DEFAULT 0,
     refused_to bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
-INSERT INTO hooks.sequencer DEFAULT VALUES;
+INSERT INTO hooks.sequencer DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+-- Which generation of names is the younger one, since when, since when names are known if not for as long as they are to be,
+-- and how many events were published again in SQL.
+ALTER TABLE hooks.sequencer
+    ADD COLUMN IF NOT EXISTS generation integer NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS generation_began timestamptz NOT NULL DEFAULT '-infinity',
+    ADD COLUMN IF NOT EXISTS known_since timestamptz NOT NULL DEFAULT '-infinity',
+    ADD COLUMN IF NOT EXISTS repeated bigint NOT NULL DEFAULT 0;
 
 -- Numbers that never come twice: epochs of owners, revisions, marks of hooks.
-CREATE SEQUENCE hooks.number;
+CREATE SEQUENCE IF NOT EXISTS hooks.number;
 
 -- A hook is done with all events up to `position`, and with those of `settled`: pairs of first and last. Its owner
 -- writes by the epoch that it got with the hook, never without.
-CREATE TABLE hooks.cursors (
+CREATE TABLE IF NOT EXISTS hooks.cursors (
     hook text COLLATE "C" PRIMARY KEY,
     born bigint NOT NULL DEFAULT nextval('hooks.number'),
     began bigint NOT NULL,
@@ -86,7 +116,7 @@ CREATE TABLE hooks.cursors (
     epoch bigint NOT NULL DEFAULT nextval('hooks.number')
 ) WITH (fillfactor = 50);
 
-CREATE TABLE hooks.definitions (
+CREATE TABLE IF NOT EXISTS hooks.definitions (
     hook text COLLATE "C" PRIMARY KEY,
     revision bigint NOT NULL,
     created timestamptz NOT NULL,
@@ -94,7 +124,7 @@ CREATE TABLE hooks.definitions (
     definition text NOT NULL
 );
 
-CREATE TABLE hooks.overrides (
+CREATE TABLE IF NOT EXISTS hooks.overrides (
     hook text COLLATE "C" PRIMARY KEY,
     revision bigint NOT NULL DEFAULT nextval('hooks.number'),
     override text,
@@ -102,7 +132,7 @@ CREATE TABLE hooks.overrides (
     failing_since bigint
 );
 
-CREATE TABLE hooks.dead_letters (
+CREATE TABLE IF NOT EXISTS hooks.dead_letters (
     id bigint PRIMARY KEY DEFAULT nextval('hooks.number'),
     hook text COLLATE "C" NOT NULL,
     position bigint NOT NULL,
@@ -112,7 +142,7 @@ CREATE TABLE hooks.dead_letters (
 );
 
 -- The instances, the hashes of the hooks that they have, and until when their leases of so many seconds last.
-CREATE TABLE hooks.instances (
+CREATE TABLE IF NOT EXISTS hooks.instances (
     instance text PRIMARY KEY,
     machine text NOT NULL,
     hooks bigint[],
@@ -121,10 +151,19 @@ CREATE TABLE hooks.instances (
 ) WITH (fillfactor = 50);
 
 -- Questions of operators to an instance, and parts of its answers.
-CREATE UNLOGGED TABLE hooks.questions (
+CREATE UNLOGGED TABLE IF NOT EXISTS hooks.questions (
     id bigint PRIMARY KEY DEFAULT nextval('hooks.number'),
     instance text NOT NULL,
     asked timestamptz NOT NULL DEFAULT clock_timestamp(),
     question bytea NOT NULL,
     answer bytea
 );
+
+-- What is made anew below in another shape.
+DROP FUNCTION IF EXISTS hooks.sequence(bigint, bigint[], integer, bigint);
+DROP FUNCTION IF EXISTS hooks.sequence(bigint, bigint[], integer, bigint, double precision);
+DROP FUNCTION IF EXISTS hooks.examine(json);
+DROP FUNCTION IF EXISTS hooks.complete(json);
+DROP FUNCTION IF EXISTS hooks.check(json);
+DROP TYPE IF EXISTS hooks.examined;
+DROP TYPE IF EXISTS hooks.completed;

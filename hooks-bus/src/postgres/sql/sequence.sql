@@ -1,26 +1,28 @@
-CREATE TYPE hooks.examined AS (whole json, why text);
+CREATE TYPE hooks.examined AS (whole json, name uuid, why text);
 
 -- The same as `complete`, with what is wrong as a text, which may quote the event. What can't be checked is no event
 -- either: it would stop all others. Both are null where the server's time limit ended the check.
-CREATE FUNCTION hooks.examine(event json) RETURNS hooks.examined
+CREATE OR REPLACE FUNCTION hooks.examine(event json) RETURNS hooks.examined
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     begun timestamptz := clock_timestamp();
+    complete hooks.completed := NULL;
 BEGIN
-    RETURN ROW(hooks.complete(event), NULL)::hooks.examined;
+    complete := hooks.complete(event);
+    RETURN ROW(complete.whole, complete.name, NULL)::hooks.examined;
 EXCEPTION
     WHEN data_exception OR program_limit_exceeded OR internal_error THEN
-        RETURN ROW(NULL, left(SQLERRM, 1000))::hooks.examined;
+        RETURN ROW(NULL, NULL, left(SQLERRM, 1000))::hooks.examined;
     WHEN query_canceled THEN
         -- What was stopped soon is not the reason.
         IF clock_timestamp() < begun + interval '4 seconds' THEN
             RAISE;
         END IF;
-        RETURN ROW(NULL, NULL)::hooks.examined;
+        RETURN ROW(NULL, NULL, NULL)::hooks.examined;
 END $$;
 
 -- The last position of the log. The partition that has it is never dropped.
-CREATE FUNCTION hooks.last_position() RETURNS bigint
+CREATE OR REPLACE FUNCTION hooks.last_position() RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE
     newest bigint := (SELECT max(first) FROM hooks.partitions);
@@ -34,7 +36,7 @@ BEGIN
 END $$;
 
 -- Makes partitions up to a position, each with so many.
-CREATE FUNCTION hooks.make_partitions(up_to bigint, length bigint) RETURNS void
+CREATE OR REPLACE FUNCTION hooks.make_partitions(up_to bigint, length bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     next bigint := coalesce((SELECT max(past) FROM hooks.partitions), 1);
@@ -57,8 +59,8 @@ END $$;
 -- two rows that it sees, the one with the lower id comes first; a row that it does not see yet comes later. So where one
 -- transaction had committed before another one published, its events come first: it had taken its lower ids by then,
 -- and whoever sees the other's rows sees its rows.
-CREATE FUNCTION hooks.sequence(
-    after bigint, gaps bigint[], most integer, partition_length bigint,
+CREATE OR REPLACE FUNCTION hooks.sequence(
+    after bigint, gaps bigint[], most integer, partition_length bigint, known_for double precision DEFAULT 0,
     OUT last bigint, OUT ids bigint[], OUT is_all boolean, OUT oldest bigint, OUT youngest bigint
 )
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
@@ -75,6 +77,10 @@ DECLARE
     of_ns integer[] := '{}';
     wholes json[] := '{}';
     whys text[] := '{}';
+    names uuid[] := '{}';
+    -- What was published again.
+    known_ids bigint[];
+    known_ns integer[];
 BEGIN
     PERFORM pg_advisory_xact_lock(1752133483, 1);
     oldest := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
@@ -118,8 +124,12 @@ BEGIN
         of_ns := of_ns || unchecked.n;
         wholes := wholes || result.whole;
         whys := whys || result.why;
+        names := names || result.name;
     END LOOP;
     is_all := is_all AND cardinality(ids) = wanted;
+    IF known_for > 0 THEN
+        SELECT k.ids, k.ns INTO known_ids, known_ns FROM hooks.known_rows(ids, of_ids, of_ns, names, known_for) AS k;
+    END IF;
     -- Times never go back, whatever the clock does.
     stamp := greatest(stamp, (SELECT at FROM hooks.log WHERE position = base));
     PERFORM hooks.make_partitions(base + events, partition_length);
@@ -133,14 +143,15 @@ BEGIN
     )
     INSERT INTO hooks.log (position, at, size, event)
     SELECT base + row_number() OVER (ORDER BY id, n), stamp, octet_length(whole::text), whole
-    FROM seen WHERE whole IS NOT NULL;
+    FROM seen WHERE whole IS NOT NULL
+        AND NOT EXISTS (SELECT FROM unnest(known_ids, known_ns) AS known (id, n) WHERE known.id = seen.id AND known.n = seen.n);
     GET DIAGNOSTICS events = ROW_COUNT;
     last := base + events;
     PERFORM pg_notify('hooks_log', last::text);
 END $$;
 
 -- The first position with a time of at least this, or the one behind the last.
-CREATE FUNCTION hooks.position_at(since timestamptz) RETURNS bigint
+CREATE OR REPLACE FUNCTION hooks.position_at(since timestamptz) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
 DECLARE
     low bigint := (SELECT position FROM hooks.log ORDER BY position LIMIT 1);
@@ -162,7 +173,7 @@ BEGIN
 END $$;
 
 -- Drops a partition that all hooks have passed. Waits only a moment for those who read the log: it is tried again.
-CREATE FUNCTION hooks.drop_partition(number bigint) RETURNS boolean
+CREATE OR REPLACE FUNCTION hooks.drop_partition(number bigint) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     PERFORM set_config('lock_timeout', '500ms', true);
@@ -178,7 +189,7 @@ END $$;
 
 -- Ends the partition that has the last position behind it, so that it can be dropped when hooks have passed. Waits only a
 -- moment for those who read the log.
-CREATE FUNCTION hooks.end_partition(number bigint) RETURNS void
+CREATE OR REPLACE FUNCTION hooks.end_partition(number bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     last bigint;

@@ -3,6 +3,7 @@
 mod checking;
 mod clock;
 mod disk;
+mod duplicates;
 mod fixture;
 mod instances;
 mod languages;
@@ -13,6 +14,7 @@ mod publishing;
 mod reading;
 mod retention;
 mod rollback;
+mod schema;
 mod secure;
 mod slow;
 mod storm;

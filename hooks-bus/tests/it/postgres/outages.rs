@@ -63,9 +63,9 @@ async fn what_keeps_a_bus_from_its_database_is_said() {
     let said = refusal(config(&server, "latin")).await;
     assert!(said.contains("encoding LATIN1") && said.contains("ENCODING 'UTF8'"), "{said}");
     drop(PostgresBus::connect(good.clone()).await.unwrap());
-    server.psql("postgres", "UPDATE hooks.meta SET version = 2");
+    server.psql("postgres", "UPDATE hooks.meta SET version = 3");
     let said = refusal(good).await;
-    assert!(said.contains("has version 2, and this program knows 1"), "{said}");
+    assert!(said.contains("has version 3, and this program knows 2"), "{said}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Rust applications publish within their transactions.
 
 use hooks_bus::postgres::outbox;
-use hooks_core::{BusError, Filter, SliceBuilder};
+use hooks_core::{Bus as _, BusError, Filter, SliceBuilder};
 use hooks_test::{End, events};
 
 use super::{Server, bus, client};
@@ -25,6 +25,44 @@ async fn events_come_with_their_transaction_in_order_and_as_they_are() {
     let read = hook.take(897).await;
     assert_eq!(read[0].envelope().json(), odd);
     assert_eq!(hooks_test::numbers(&read), (3..900).collect::<Vec<_>>());
+}
+
+/// Postgres can't decode it, and nobody has to.
+#[tokio::test]
+async fn data_may_hold_what_postgres_cannot_decode_however_it_is_published() {
+    let Some(server) = Server::start() else { return };
+    let bus = bus(&server).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    let mut client = client(&server).await;
+    let odd = |id: usize| {
+        format!(
+            r#"{{"type":"a","source":"/s","id":"{id}","data":{{"\u0000":["\u0000 \\u0000 \ud83d\ude00","\uDC00\ud800"]}}}}"#
+        )
+    };
+    let slice = |id: usize| {
+        let mut slice = SliceBuilder::new("/test");
+        slice.push_json(odd(id).as_bytes()).unwrap();
+        slice.finish()
+    };
+    bus.publish(slice(0)).await.unwrap();
+    let transaction = client.transaction().await.unwrap();
+    outbox::publish(&transaction, &slice(1)).await.unwrap();
+    // As other drivers do.
+    transaction.execute(outbox::PUBLISH, &[&outbox::parameter(&slice(2)).unwrap()]).await.unwrap();
+    transaction.commit().await.unwrap();
+    client.execute("SELECT hooks.publish($1::text::json)", &[&odd(3)]).await.unwrap();
+    client.execute("INSERT INTO hooks.outbox (event) VALUES ($1::text::json)", &[&odd(4)]).await.unwrap();
+    let read = hook.take(5).await;
+    let data = |id: usize| slice(id)[0].data().map(str::to_owned);
+    for (id, read) in read.iter().enumerate() {
+        assert_eq!((read.envelope().id(), read.envelope().data()), (id.to_string().as_str(), data(id).as_deref()));
+    }
+    for text in [r"\u0000", r"\ud800", r"\udc00", r"\ud800\\ude00"] {
+        let event = format!(r#"{{"type":"a","subject":"{text}"}}"#);
+        let refused = client.execute("SELECT hooks.publish($1::text::json)", &[&event]).await.unwrap_err();
+        let said = refused.as_db_error().unwrap();
+        assert_eq!((said.code().code(), said.message()), ("22023", "the event's \"subject\" has control characters"));
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,46 @@
+//! A schema that an older program made.
+
+use hooks_bus::{POSTGRES_SCHEMA, PostgresBus, PostgresConfig};
+use hooks_core::Bus as _;
+use hooks_test::{End, events, soon, until};
+
+use super::{Server, bus, client, config, publish};
+
+#[tokio::test]
+async fn an_older_schema_is_brought_to_this_version_with_what_is_in_it() {
+    let Some(server) = Server::start() else { return };
+    let client = client(&server).await;
+    client.batch_execute(include_str!("../../fixtures/postgres-v1.sql")).await.unwrap();
+    let last = "SELECT hooks.last_position()";
+    let before: usize = server.psql("postgres", last).parse().unwrap();
+    publish(&client, 2).await;
+    client.batch_execute("BEGIN").await.unwrap();
+    publish(&client, 3).await;
+    let checked = PostgresConfig { create: false, ..config(&server, "postgres") };
+    let refused = soon("an answer", PostgresBus::connect(checked.clone())).await.unwrap_err().to_string();
+    assert!(refused.contains("has version 1, and this program needs 2"), "{refused}");
+    // Whoever publishes is waited for.
+    let connecting = tokio::spawn(PostgresBus::connect(config(&server, "postgres")));
+    client.batch_execute("COMMIT").await.unwrap();
+    let bus = soon("connecting", connecting).await.unwrap().unwrap();
+    publish(&client, 4).await;
+    bus.publish(events(5..6)).await.unwrap();
+    until("they have positions", || server.psql("postgres", last) == (before + 4).to_string()).await;
+    let ids =
+        format!("SELECT string_agg(event->>'id', ' ' ORDER BY position) FROM hooks.log WHERE position > {before}");
+    assert_eq!(server.psql("postgres", &ids), "2 3 4 5");
+    drop(soon("connecting", PostgresBus::connect(checked)).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_schema_can_be_run_again() {
+    let Some(server) = Server::start() else { return };
+    let (first, client) = (bus(&server).await, client(&server).await);
+    first.publish(events(0..3)).await.unwrap();
+    client.batch_execute(&format!("BEGIN; {POSTGRES_SCHEMA}; COMMIT")).await.unwrap();
+    assert_eq!(first.publish(events(0..4)).await.unwrap().duplicates, 3);
+    assert_eq!(End::earliest(&first, "a").await.read_to(3, 9).await, [0, 1, 2, 3]);
+    client.batch_execute("UPDATE hooks.meta SET version = 3").await.unwrap();
+    let refused = client.batch_execute(POSTGRES_SCHEMA).await.unwrap_err();
+    assert!(refused.as_db_error().unwrap().message().contains("newer version"), "{refused}");
+}
