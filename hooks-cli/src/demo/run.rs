@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::journal::Journal;
 use super::promise::{Facts, HookFacts, Ledger};
 use super::receivers::{Checked, Outages};
-use super::sample::{POISONED, Sample, TEXT};
+use super::sample::{POISONED, Sample};
 use super::screen::{HookView, View};
 use super::stats::ReceiverStats;
 use crate::listen::{Server, events};
@@ -201,7 +201,7 @@ impl Demo {
             failing: outage.lasted,
             meanwhile: outage.meanwhile,
             poisoned,
-            file_is_same: text == TEXT,
+            file_is_same: text == self.sample.text,
             looks: looks.count,
             unbalanced: looks.unbalanced,
             peak_events: looks.peak_events,
