@@ -47,6 +47,7 @@ pub(crate) fn run() -> Done {
 pub(crate) struct Package {
     pub(crate) name: String,
     version: String,
+    pub(crate) features: Vec<String>,
 }
 
 /// The crates of the workspace that are published.
@@ -77,11 +78,12 @@ fn of(package: &Value) -> Result<Package, String> {
             text("name")
         ));
     }
-    Ok(Package { name: text("name"), version: text("version") })
+    let features = package["features"].as_object().map(|all| all.keys().cloned().collect()).unwrap_or_default();
+    Ok(Package { name: text("name"), version: text("version"), features })
 }
 
 /// Unpacks what was packed, and says where.
-fn unpack(Package { name, version }: &Package, into: &Path) -> Result<PathBuf, String> {
+fn unpack(Package { name, version, .. }: &Package, into: &Path) -> Result<PathBuf, String> {
     let packed = workspace::root().join(format!("target/package/{name}-{version}.crate"));
     workspace::output(Command::new("tar").arg("-xzf").arg(packed).arg("-C").arg(into))?;
     Ok(into.join(format!("{name}-{version}")))
@@ -92,11 +94,11 @@ fn write_project(project: &Path, packages: &Path, published: &[Package]) -> Done
     let mut manifest =
         "[package]\nname = \"outside\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n".to_owned();
     manifest.push_str("[dependencies]\n");
-    for Package { name, version } in published {
+    for Package { name, version, .. } in published {
         manifest.push_str(&format!("{name} = \"{version}\"\n"));
     }
     manifest.push_str("\n[patch.crates-io]\n");
-    for Package { name, version } in published {
+    for Package { name, version, .. } in published {
         let folder = packages.join(format!("{name}-{version}"));
         manifest.push_str(&format!("{name} = {{ path = '{}' }}\n", folder.display()));
     }
