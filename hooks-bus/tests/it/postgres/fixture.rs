@@ -1,16 +1,19 @@
-//! A database as version 1 of the schema left it, in `tests/fixtures/postgres-v1.sql`, is opened by every later version.
+//! A database as each version of the schema left it, in `tests/fixtures/postgres-v….sql`, is opened by every later version.
 
 use super::{Server, bus, client};
 use crate::fixture;
 
-const FILE: &str = "postgres-v1.sql";
+/// The newest is the one that is written.
+const FILES: [&str; 2] = ["postgres-v1.sql", "postgres-v2.sql"];
 
 #[tokio::test]
-async fn version_1_is_opened() {
-    let Some(server) = Server::start() else { return };
-    let text = std::fs::read_to_string(fixture::path(FILE)).unwrap();
-    client(&server).await.batch_execute(&text).await.unwrap();
-    fixture::check(&bus(&server).await).await;
+async fn every_version_is_opened() {
+    for file in FILES {
+        let Some(server) = Server::start() else { return };
+        let text = std::fs::read_to_string(fixture::path(file)).unwrap();
+        client(&server).await.batch_execute(&text).await.unwrap();
+        fixture::check(&bus(&server).await).await;
+    }
 }
 
 #[tokio::test]
@@ -26,7 +29,7 @@ async fn what_is_written_now_is_read_the_same_way() {
 async fn writes_the_fixture() {
     let Some(server) = Server::start() else { return };
     fixture::write(&bus(&server).await).await;
-    let file = fixture::path(FILE);
+    let file = fixture::path(FILES[FILES.len() - 1]);
     assert!(!file.exists(), "`{}` is there already: a fixture is written once", file.display());
     let port = server.port.to_string();
     let dumped = server
