@@ -57,6 +57,12 @@ impl Results {
         median(costs(one).iter().enumerate().map(of_round).collect())
     }
 
+    /// The median over all rounds of the ratio of two's figures in the same round.
+    pub(crate) fn ratio_of(&self, one: &str, other: &str, figure: fn(&Cost) -> f64) -> f64 {
+        let costs = |name: &str| self.costs.get(name).map(Vec::as_slice).unwrap_or_default();
+        median(costs(one).iter().zip(costs(other)).map(|(one, other)| figure(one) / figure(other)).collect())
+    }
+
     /// The median of one's CPU time per million, in seconds.
     pub(crate) fn median_cpu(&self, name: &str) -> f64 {
         let costs = self.costs.get(name).map(Vec::as_slice).unwrap_or_default();

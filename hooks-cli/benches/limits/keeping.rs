@@ -111,11 +111,14 @@ pub(crate) fn request(
     media_type: &str,
     body: &[u8],
 ) -> io::Result<()> {
-    let length = body.len();
-    let head = format!(
+    stream.write_all(&[head(method, path, media_type, body.len()).as_bytes(), body].concat())
+}
+
+/// The head of a request.
+pub(crate) fn head(method: &str, path: &str, media_type: &str, length: usize) -> String {
+    format!(
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {media_type}\r\ncontent-length: {length}\r\n\r\n"
-    );
-    stream.write_all(&[head.as_bytes(), body].concat())
+    )
 }
 
 /// Reads an answer, which has to be a good one.

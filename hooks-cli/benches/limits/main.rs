@@ -18,6 +18,7 @@ mod peers;
 mod pipe;
 mod process;
 mod receiver;
+mod requests;
 mod scale;
 mod singles;
 
@@ -40,19 +41,20 @@ Usage: cargo xtask bench [--quick] [--no-peers | --growth] [--folder=DIR] [NAMES
   --no-peers   without syslog-ng and rsyslog, which are otherwise unpacked from Debian's packages
   --growth     instead, whether cost grows linearly with events, their size and hooks
   --folder=DIR where events, logs and files are; /dev/shm, say, where the disk is not to be measured
-  NAMES        only these: webhook singles file durable serve memory fanout idle tenants patterns managed latency
-               past history
+  NAMES        only these: webhook singles file durable serve requests memory fanout idle tenants patterns managed
+               latency past history
 ";
 
 /// Something that is measured.
 type Measured = (&'static str, fn(&Setup) -> Result<Report, BoxError>);
 
-const PATHS: [Measured; 14] = [
+const PATHS: [Measured; 15] = [
     ("webhook", pipe::webhook),
     ("singles", singles::singles),
     ("file", pipe::file),
     ("durable", keeping::durable),
     ("serve", keeping::serve),
+    ("requests", requests::requests),
     ("memory", pipe::memory),
     ("fanout", scale::fanout),
     ("idle", scale::idle),
@@ -118,6 +120,8 @@ fn play(role: &[&str]) -> Result<(), BoxError> {
         ["patterns", kind, hooks, file] => inside::patterns(kind, hooks, file),
         ["past", folder, file] => past::look(folder, file),
         ["attempts", folder, attempts] => history::find(folder, attempts),
+        ["answer", port] => requests::answer(port),
+        ["ask", port, file] => requests::client(port, file),
         ["latency", kind, count] => inside::latency(kind, count),
         _ => Err(format!("no role: {role:?}").into()),
     }?;
