@@ -2,6 +2,7 @@
 
 mod binary;
 mod decode;
+mod finishing;
 mod format;
 mod media_type;
 mod operation;
@@ -10,11 +11,11 @@ mod wording;
 pub(crate) use operation::Event;
 
 use std::error::Error;
-use std::future::{Future as _, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
+use futures_util::FutureExt as _;
 use hooks_core::{BusError, Slice, TenantId, bus::Published};
 use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -29,6 +30,7 @@ use super::state::{Phase, State};
 use crate::otlp::PublishRequest;
 use crate::{Settings, field};
 use decode::{Refused, decode};
+use finishing::Finishing;
 use format::Kind;
 pub(super) use operation::operation;
 
@@ -151,7 +153,7 @@ fn is_encoded(headers: &HeaderMap) -> bool {
         || transfer.next().is_some()
 }
 
-/// Publishes, on a separate task where that takes time: a client that goes away does not stop it halfway.
+/// Publishes. A client that goes away does not stop it halfway.
 async fn publish(
     slice: Slice,
     share: impl Send + 'static,
@@ -163,15 +165,12 @@ async fn publish(
     }
     let right = state.may_publish().ok_or(Refusal::Draining)?;
     let (bus, limit) = (state.bus.clone(), settings.ingest.publish_timeout.get());
-    let mut publishing = Box::pin(async move {
+    let publishing = async move {
         let published = tokio::time::timeout(limit, bus.publish(slice)).await;
         drop((right, share));
         published
-    });
-    let published = match poll_fn(|context| Poll::Ready(publishing.as_mut().poll(context))).await {
-        Poll::Ready(published) => Ok(published),
-        Poll::Pending => tokio::spawn(publishing).await,
     };
+    let published = Finishing::new(AssertUnwindSafe(publishing).catch_unwind()).await;
     if let Ok(Ok(result)) = &published {
         state.published(result);
     }
