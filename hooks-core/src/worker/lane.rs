@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
+use tokio::task::yield_now;
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::clock::now;
@@ -14,7 +16,7 @@ use super::stop_signal::{Mode, StopSignal};
 use crate::attempt::Trigger;
 use crate::batch::Batch;
 use crate::batcher::Batcher;
-use crate::bus::{Delivery, Position, Read, Reader};
+use crate::bus::{BusError, Delivery, Position, Read, Reader};
 use crate::delivery::{Delivered, DeliveryError};
 use crate::endpoint_state::EndpointState;
 use crate::filter::Filter;
@@ -323,8 +325,11 @@ impl Lane {
                 return idle_end.filter(|idle_end| *idle_end <= now()).map(|_| Exit::Idle);
             }
         };
+        self.batcher.extend(now(), &mut self.read);
+        let is_early = matches!(found, Ok(Read::Events(_))) && self.is_due_unfilled();
+        let found = if is_early { self.gather_at_once(reader).await.unwrap_or(found) } else { found };
         match found {
-            Ok(Read::Events(_)) => self.batcher.extend(now(), &mut self.read),
+            Ok(Read::Events(_)) => {}
             Ok(Read::Flush) => self.flush = true,
             Ok(Read::Dry) => self.dry = true,
             Ok(Read::Lost) => return Some(Exit::Lost),
@@ -334,6 +339,20 @@ impl Lane {
             }
         }
         None
+    }
+
+    /// True if the next batch need not wait for more events, and has room for some.
+    fn is_due_unfilled(&self) -> bool {
+        self.batcher.deadline().is_some_and(|deadline| deadline <= now()) && self.batcher.wanted() > 0
+    }
+
+    /// Lets those have their turn who publish right now, and takes along what they published: from many requests of one
+    /// event each comes one batch, where each would have woken the lane for a batch of its own.
+    async fn gather_at_once(&mut self, reader: &mut dyn Reader) -> Option<Result<Read, BusError>> {
+        yield_now().await;
+        let more = reader.next(self.batcher.wanted(), &mut self.read).now_or_never();
+        self.batcher.extend(now(), &mut self.read);
+        more
     }
 
     async fn close(&mut self, stop: &StopSignal) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_core::{Hook, RateLimit};
+use hooks_core::{Bus as _, Hook, RateLimit};
 use hooks_test::{Receiver, World, batch, events};
 use tokio::time::Instant;
 
@@ -71,4 +71,25 @@ async fn a_receiver_that_allows_60_a_minute_gets_one_a_second() {
         let took = begin.elapsed();
         assert!((29_900..30_100).contains(&took.as_millis()), "{lanes} lanes: {took:?}");
     }
+}
+
+/// Publishers that each have one event do not each get a batch.
+#[tokio::test]
+async fn what_is_published_at_the_same_time_one_by_one_shares_a_batch() {
+    let (world, receiver) = (World::new(), Receiver::default());
+    world.add(Hook::new("a", receiver.clone()).unwrap().batch(batch(100, "0s"))).await;
+    world.publish(&events(0..1)).await;
+    receiver.has(1).await;
+    let bus = world.bus.clone();
+    let publishing = tokio::spawn(async move {
+        for number in 1..21 {
+            bus.publish(events(number..number + 1)).await.unwrap();
+            // The hook was woken: its turn comes before that of this task.
+            tokio::spawn(async {}).await.unwrap();
+        }
+    });
+    publishing.await.unwrap();
+    receiver.has(21).await;
+    let attempts = receiver.attempts().len();
+    assert!(attempts <= 5, "{attempts} batches of 21 events");
 }
