@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hooks_core::{BoxError, sink::SinkContext};
-use http::{HeaderValue, Uri};
+use http::{HeaderValue, Request, Uri};
 use http_body_util::Full;
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ring::digest;
 use url::Url;
 
+use crate::answered::{Answered, Asking, Unanswered};
 use crate::config::{HttpVersion, Tls};
 use crate::connect::{Connector, Settings, Tcp, Through};
 use crate::guard::Guard;
 use crate::http2;
 use crate::lookups::Lookups;
+use crate::pool::Pool;
 use crate::resolve::{Lookup, system};
 use crate::tls::{Files, Secured};
 use crate::trace::Trace;
@@ -25,7 +28,34 @@ use crate::trace::Trace;
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// Posts, over connections that it keeps.
-pub(crate) type Client = legacy::Client<Connector, Full<Bytes>>;
+pub(crate) enum Client {
+    Http1(Pool),
+    /// Over HTTP/2, or what the receiver offers.
+    Http2(legacy::Client<Connector, Full<Bytes>>),
+}
+
+impl Client {
+    /// Sends a request to an absolute address, and reads the head of its answer. It follows no redirect and decodes
+    /// nothing: what comes is what the configured endpoint answered, once.
+    ///
+    /// # Cancel safety
+    /// Dropped, it closes the connection, unless others share it. `asking` says which one it was.
+    pub(crate) async fn request(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        asking: &mut Option<Asking>,
+    ) -> Result<Answered, Unanswered> {
+        match self {
+            Self::Http1(pool) => pool.request(request, asking).await,
+            Self::Http2(client) => {
+                *asking = Some(Asking::Captured(capture_connection(&mut request)));
+                let mut response = client.request(request).await?;
+                let connection = response.extensions_mut().remove();
+                Ok(Answered { response, connection, lease: None })
+            }
+        }
+    }
+}
 
 /// The settings of a client. Hooks with the same ones share one client.
 #[derive(Debug, Clone)]
@@ -104,12 +134,18 @@ impl ClientSettings {
         let timeout = self.connect_timeout.unwrap_or(CONNECT);
         let tcp = Tcp { lookup, guard, timeout };
         let proxy = self.proxy.as_ref().map(|proxy| proxy.through(tls.clone())).transpose()?;
-        Ok(self.bare(Connector::new(Settings { tcp, tls, proxy, timeout, trace })))
+        let connector = Connector::new(Settings { tcp, tls, proxy, timeout, trace });
+        Ok(match self.http_version {
+            HttpVersion::Http1 => {
+                let is_proxied = self.proxy.is_some();
+                Client::Http1(Pool::new(connector, is_proxied, self.idle_timeout, self.max_idle_per_host))
+            }
+            HttpVersion::Http2 | HttpVersion::Auto => Client::Http2(self.shared(connector)),
+        })
     }
 
-    /// A client of these connections. It follows no redirect and decodes nothing: what it returns is what the
-    /// configured endpoint answered, once.
-    fn bare(&self, connector: Connector) -> Client {
+    /// A client whose connections may take several requests at once.
+    fn shared(&self, connector: Connector) -> legacy::Client<Connector, Full<Bytes>> {
         let mut client = legacy::Client::builder(TokioExecutor::new());
         client
             .timer(TokioTimer::new())

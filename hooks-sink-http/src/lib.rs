@@ -75,6 +75,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod answered;
 mod body;
 mod cidr;
 mod client;
@@ -106,6 +107,7 @@ mod oauth2;
 mod observed;
 mod outcome;
 mod plugin;
+mod pool;
 mod question;
 mod ready;
 mod received;

@@ -60,6 +60,10 @@ impl ObservedStream {
         Self { stream, state, is_proxied, is_h2, scanner: None, has_more: false }
     }
 
+    pub(crate) fn state(&self) -> &ConnectionState {
+        &self.state
+    }
+
     /// A request over HTTP/1 begins with its method, at the beginning of a write, when the answer before has begun.
     fn on_write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.is_h2 |= bytes.starts_with(b"PRI ");

@@ -5,13 +5,12 @@ use std::time::Instant;
 
 use hooks_core::{Phase, sink::Notes};
 use http::header::LOCATION;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request};
 use hyper::body::Body;
-use hyper_util::client::legacy;
 use url::Url;
 
+use crate::answered::{Answered, Unanswered};
 use crate::connect::{Step, Unconnected};
-use crate::connection_state::ConnectionState;
 use crate::endpoint::printable;
 use crate::guard::Refused;
 use crate::http2;
@@ -46,10 +45,10 @@ impl Report {
         self.note("  content-length", length.to_string());
     }
 
-    pub(crate) fn answer(&self, response: &Response<impl Body>, mask: &Mask) {
+    pub(crate) fn answer(&self, Answered { response, connection, .. }: &Answered, mask: &Mask) {
         self.trace.end("");
-        let connection = response.extensions().get::<ConnectionState>();
-        let address = connection.map_or_else(String::new, |connection| format!(" from {}", connection.address));
+        let address =
+            connection.as_ref().map_or_else(String::new, |connection| format!(" from {}", connection.address));
         self.note("answer", format!("{:?} {}{address}", response.version(), response.status()));
         self.headers(response.headers(), mask);
         self.trace.begin(Phase::Body);
@@ -79,7 +78,7 @@ impl Report {
         }
     }
 
-    pub(crate) fn failed(&self, error: &legacy::Error) {
+    pub(crate) fn failed(&self, error: &Unanswered) {
         self.trace.end(", and failed");
         self.total();
         if let Some(advice) = of_error(error) {
@@ -182,7 +181,7 @@ fn of_status(received: &Received, by_token: bool) -> Option<String> {
     Some(advice.to_owned())
 }
 
-fn of_error(error: &legacy::Error) -> Option<String> {
+fn of_error(error: &Unanswered) -> Option<String> {
     if find::<Refused>(error).is_some() {
         return Some("the name leads to an address that the guard does not let through: is that meant?".to_owned());
     }
@@ -223,7 +222,7 @@ fn of_error(error: &legacy::Error) -> Option<String> {
 }
 
 /// For what was connected to and ended without an answer.
-fn unanswered(error: &legacy::Error) -> &'static str {
+fn unanswered(error: &Unanswered) -> &'static str {
     if http2::is_malformed(error) {
         return "the answer is no legal HTTP/2: a header of HTTP/1 (`connection`, `keep-alive`, `transfer-encoding`), a wrong \
                 `content-length`, or too long a head. Have the receiver, or a proxy before it, put that right, or set \

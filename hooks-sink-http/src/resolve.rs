@@ -136,9 +136,9 @@ mod tests {
         (port, connections)
     }
 
-    async fn post(client: &Client, name: &str, port: u16) -> Result<u16, hyper_util::client::legacy::Error> {
+    async fn post(client: &Client, name: &str, port: u16) -> Result<u16, crate::answered::Unanswered> {
         let request = http::Request::post(format!("http://{name}:{port}/")).body(Full::default()).unwrap();
-        Ok(client.request(request).await?.status().as_u16())
+        Ok(client.request(request, &mut None).await?.response.status().as_u16())
     }
 
     #[tokio::test]

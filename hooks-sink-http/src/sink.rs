@@ -14,13 +14,12 @@ use hooks_core::{
     sink::{Batch, BatchId, Delivered, DeliveryError, Odd, SinkContext, Unread},
 };
 use http::header::CONNECTION;
-use http::{HeaderValue, Response, StatusCode, Version, response};
+use http::{HeaderValue, StatusCode, Version, response};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use hyper::body::Body as _;
 use tokio::sync::Semaphore;
 
+use crate::answered::{Answered, Asking, Unanswered};
 use crate::client::Client;
 use crate::config::{Answers, Mode};
 use crate::connection_state::{ConnectionState, Trust};
@@ -72,7 +71,7 @@ pub struct HttpSink {
     /// True if the attempt waits for one of the slots.
     waits: bool,
     /// The connection that the request goes out on, until the head of its answer has been read.
-    asking: Option<CaptureConnection>,
+    asking: Option<Asking>,
     /// The answer that is being read.
     received: Option<Received>,
     /// True if attempts are recorded.
@@ -144,8 +143,8 @@ impl HttpSink {
                 break answered;
             }
         };
-        let response = match answered {
-            Ok(response) => response,
+        let answered = match answered {
+            Ok(answered) => answered,
             Err(error) => {
                 self.measure(|timing| timing.failed(&error));
                 return transport::unread(&error).ok_or_else(|| {
@@ -154,11 +153,11 @@ impl HttpSink {
                 });
             }
         };
-        self.tell(|report| report.answer(&response, &self.mask));
-        Ok(self.receive(response).await)
+        self.tell(|report| report.answer(&answered, &self.mask));
+        Ok(self.receive(answered).await)
     }
 
-    async fn ask(&mut self, batch: &Batch) -> Result<Result<Response<Incoming>, legacy::Error>, DeliveryError> {
+    async fn ask(&mut self, batch: &Batch) -> Result<Result<Answered, Unanswered>, DeliveryError> {
         let content = self.content(batch)?;
         let not_made =
             |error| DeliveryError::retry(format!("{}: the body can't be compressed", self.name)).because(error);
@@ -171,17 +170,14 @@ impl HttpSink {
         self.tell(|report| report.request(&request, &self.shown, &self.mask));
         self.measure(|timing| timing.sends(request.headers().get(TRACEPARENT)));
         self.measure(Timing::ask);
-        self.asking = Some(capture_connection(&mut request));
-        let answered = self.client.request(request).await;
+        let answered = self.client.request(request, &mut self.asking).await;
         self.asking = None;
         Ok(answered)
     }
 
     /// Reads an answer up to the limit. What is beyond stays unread, and the connection is closed.
-    async fn receive(&mut self, response: Response<Incoming>) -> Received {
-        let (mut head, mut incoming) = response.into_parts();
-        // Not a clone of it: that would know of a later request.
-        let connection = head.extensions.remove::<ConnectionState>();
+    async fn receive(&mut self, Answered { response, connection, lease }: Answered) -> Received {
+        let (head, mut incoming) = response.into_parts();
         // The next answer on this connection is another.
         connection.as_ref().map(ConnectionState::take_status);
         self.measure(|timing| timing.answered(head.status, connection.as_ref()));
@@ -210,6 +206,8 @@ impl HttpSink {
         if let (End::Whole, Some(connection), true) = (&received.end, connection, keeps) {
             connection.answered(&self.trust);
         }
+        // Before it can take another request.
+        drop((incoming, lease));
         received
     }
 
@@ -323,7 +321,7 @@ impl Sink for HttpSink {
         self.measure(|timing| timing.cut_short(asking.as_ref()));
         let begun = || asking.as_ref().and_then(transport::begun);
         let Some(received) = self.received.take().or_else(begun) else {
-            asking.iter().for_each(transport::give_up);
+            asking.iter().for_each(Asking::give_up);
             self.tell(Report::late);
             return None;
         };

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hooks_core::{Exchange, Phase};
 use http::{HeaderValue, StatusCode};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::CaptureConnection;
 
+use crate::answered::{Asking, Unanswered};
 use crate::connect::Unconnected;
 use crate::connection_state::ConnectionState;
 use crate::transport;
@@ -65,7 +64,7 @@ impl Timing {
     }
 
     /// No whole head of an answer came.
-    pub(crate) fn failed(&mut self, error: &legacy::Error) {
+    pub(crate) fn failed(&mut self, error: &Unanswered) {
         match transport::find::<Unconnected>(error) {
             Some(unconnected) => {
                 self.exchange.address = unconnected.trace.address();
@@ -73,17 +72,15 @@ impl Timing {
                 self.now = None;
             }
             None => {
-                let connection = error.connect_info().and_then(transport::connection);
-                connection.iter().for_each(|connection| self.went_over(connection));
+                error.connection.iter().for_each(|connection| self.went_over(connection));
                 self.end();
             }
         }
     }
 
     /// The attempt's time was over.
-    pub(crate) fn cut_short(&mut self, asking: Option<&CaptureConnection>) {
-        let connection =
-            asking.and_then(|asking| asking.connection_metadata().as_ref().and_then(transport::connection));
+    pub(crate) fn cut_short(&mut self, asking: Option<&Asking>) {
+        let connection = asking.and_then(Asking::connection);
         connection.iter().for_each(|connection| self.went_over(connection));
         self.end();
     }

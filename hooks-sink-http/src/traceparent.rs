@@ -44,13 +44,16 @@ impl TraceContext {
 
 /// Two digits for each byte. Without `format!`, which takes as long as all else of a trace.
 pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = Vec::with_capacity(2 * bytes.len());
+    push_hex(&mut text, bytes);
+    String::from_utf8(text).expect("digits are text")
+}
+
+fn push_hex(text: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        text.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
-    text
 }
 
 /// The trace id and the flags. Of later versions that much is known to be the same.
@@ -67,10 +70,19 @@ fn parse(traceparent: &str) -> Option<(String, u8)> {
 }
 
 fn parent(trace: &str, span: u64, flags: u8) -> HeaderValue {
+    let mut text = Vec::with_capacity(LENGTH);
+    for part in ["00-", trace, "-"] {
+        text.extend_from_slice(part.as_bytes());
+    }
+    push_hex(&mut text, &span.to_be_bytes());
+    text.push(b'-');
     // Of the flags, those that version 00 knows: sampled, and (level 2) random.
-    let text = format!("00-{trace}-{span:016x}-{:02x}", flags & 3);
-    HeaderValue::from_str(&text).expect("hex and dashes are legal in a header")
+    push_hex(&mut text, &[flags & 3]);
+    HeaderValue::try_from(text).expect("hex and dashes are legal in a header")
 }
+
+/// Length of a `traceparent` of version 00.
+const LENGTH: usize = 55;
 
 #[cfg(test)]
 mod tests {

@@ -3,10 +3,9 @@
 use std::error::Error;
 
 use hooks_core::sink::{DeliveryError, FailureClass};
-use http::Extensions;
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::{CaptureConnection, Connected};
 
+use crate::answered::{Asking, Unanswered};
 use crate::connect::Unconnected;
 use crate::connection_state::ConnectionState;
 use crate::guard::Refused;
@@ -16,7 +15,7 @@ use crate::received::{End, Received};
 use crate::tls;
 
 /// No answer came: connecting failed, or the connection broke before the answer began.
-pub(crate) fn failed(request: &str, error: &legacy::Error) -> DeliveryError {
+pub(crate) fn failed(request: &str, error: &Unanswered) -> DeliveryError {
     let unconnected = find::<Unconnected>(error);
     let (class, how) = match unconnected {
         _ if find::<Refused>(error).is_some() => (FailureClass::Endpoint, "not allowed".to_owned()),
@@ -25,7 +24,9 @@ pub(crate) fn failed(request: &str, error: &legacy::Error) -> DeliveryError {
         }
         _ if http2::is_unprocessed(error) => (FailureClass::Unprocessed, "not processed".to_owned()),
         Some(unconnected) => (FailureClass::Retry, unconnected.to_string()),
-        None if error.is_connect() => (FailureClass::Retry, "can't connect".to_owned()),
+        None if find::<legacy::Error>(error).is_some_and(legacy::Error::is_connect) => {
+            (FailureClass::Retry, "can't connect".to_owned())
+        }
         None => (FailureClass::Retry, "no whole answer".to_owned()),
     };
     let failed = DeliveryError::new(class, format!("{request}: {how}"));
@@ -36,35 +37,21 @@ pub(crate) fn failed(request: &str, error: &legacy::Error) -> DeliveryError {
 }
 
 /// An answer that could not be read, if its status is known.
-pub(crate) fn unread(error: &legacy::Error) -> Option<Received> {
-    received(error.connect_info()?, End::Unread(cause(error)))
+pub(crate) fn unread(error: &Unanswered) -> Option<Received> {
+    received(error.connection.as_ref()?, End::Unread(cause(error)))
 }
 
 /// An answer whose head has not ended, if its status is known.
-pub(crate) fn begun(asking: &CaptureConnection) -> Option<Received> {
-    received(asking.connection_metadata().as_ref()?, End::Begun)
-}
-
-/// No answer came in time: what is asked next goes out on another connection. Over HTTP/2 this one may say that it is
-/// there and answer nothing any more.
-pub(crate) fn give_up(asking: &CaptureConnection) {
-    asking.connection_metadata().iter().for_each(Connected::poison);
+pub(crate) fn begun(asking: &Asking) -> Option<Received> {
+    received(&asking.connection()?, End::Begun)
 }
 
 /// True if nothing was sent, because the connection that was kept is not fit for another request.
-pub(crate) fn is_unsent(error: &legacy::Error) -> bool {
+pub(crate) fn is_unsent(error: &Unanswered) -> bool {
     find::<Unsent>(error).is_some()
 }
 
-/// The connection that the request went out on, or was going to.
-pub(crate) fn connection(connected: &Connected) -> Option<ConnectionState> {
-    let mut known = Extensions::new();
-    connected.get_extras(&mut known);
-    known.remove()
-}
-
-fn received(connected: &Connected, end: End) -> Option<Received> {
-    let connection = connection(connected)?;
+fn received(connection: &ConnectionState, end: End) -> Option<Received> {
     let status = connection.take_status()?;
     Some(Received { status, end, is_reused: connection.is_reused(), ..Received::default() })
 }

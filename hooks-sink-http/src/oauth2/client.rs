@@ -63,11 +63,11 @@ impl TokenRequest {
             let why = Mask::of_texts(secrets).excerpt(why.as_bytes(), REASON);
             Withheld { retry_after, ..Withheld::endpoint(format!("no access token: {}: {why}", self.name)) }
         };
-        let response = client.request(request).await;
-        let response = response.map_err(|error| {
+        let answered = client.request(request, &mut None).await;
+        let answered = answered.map_err(|error| {
             Withheld::endpoint(format!("no access token: {}", transport::failed(&self.name, &error).chain()))
         })?;
-        let (head, body) = response.into_parts();
+        let (head, body) = answered.response.into_parts();
         let wait = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let wait = wait.and_then(|value| retry_after::parse(value, SystemTime::now()));
         let body = Limited::new(body, MAX_ANSWER).collect().await;

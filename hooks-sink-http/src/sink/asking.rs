@@ -4,11 +4,10 @@ use std::time::SystemTime;
 
 use hooks_core::sink::DeliveryError;
 use http::header::{CONNECTION, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Response};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::capture_connection;
+use http::{HeaderMap, HeaderValue};
 
 use super::HttpSink;
+use crate::answered::{Answered, Asking};
 use crate::connection_state::ConnectionState;
 use crate::grant::{Granted, Handshake, Phase};
 use crate::question::{Turn, Withheld};
@@ -35,19 +34,19 @@ impl HttpSink {
 
     async fn ask_for_grant(&mut self) -> Result<(), Withheld> {
         self.set_phase(Phase::Asks);
-        let response = self.options().await;
-        let response = match response {
-            Ok(response) => response,
+        let answered = self.options().await;
+        let answered = match answered {
+            Ok(answered) => answered,
             Err(withheld) => {
                 self.answered(Err(withheld.clone()));
                 return Err(withheld);
             }
         };
         // Before the body, which may never end: what grants is in the head.
-        let answer = self.judge_grant(&response);
+        let answer = self.judge_grant(&answered);
         self.answered(answer.clone());
-        self.tell(|report| report.answer(&response, &self.mask));
-        self.receive(response).await;
+        self.tell(|report| report.answer(&answered, &self.mask));
+        self.receive(answered).await;
         self.tell(|report| report.granted(answer.as_ref().err().map(|withheld| &*withheld.what)));
         // It may have called back before it answered.
         let is_granted = self.handshake.as_deref().is_some_and(Handshake::is_granted);
@@ -55,7 +54,7 @@ impl HttpSink {
     }
 
     /// Sends the question.
-    async fn options(&mut self) -> Result<Response<Incoming>, Withheld> {
+    async fn options(&mut self) -> Result<Answered, Withheld> {
         loop {
             let Some(handshake) = self.handshake.as_deref_mut() else { return Err(Withheld::endpoint(String::new())) };
             let (mut request, name) = (handshake.request(), handshake.name.clone());
@@ -65,11 +64,10 @@ impl HttpSink {
             self.authorize(request.headers_mut());
             self.tell(|report| report.request(&request, &name, &self.mask));
             self.measure(Timing::ask);
-            self.asking = Some(capture_connection(&mut request));
-            let answered = self.client.request(request).await;
+            let answered = self.client.request(request, &mut self.asking).await;
             self.asking = None;
             match answered {
-                Ok(response) => return Ok(response),
+                Ok(answered) => return Ok(answered),
                 // Each time with one connection less that had been kept.
                 Err(error) if transport::is_unsent(&error) => {}
                 Err(error) => {
@@ -81,10 +79,9 @@ impl HttpSink {
         }
     }
 
-    fn judge_grant(&self, response: &Response<Incoming>) -> Result<Granted, Withheld> {
+    fn judge_grant(&self, Answered { response, connection, .. }: &Answered) -> Result<Granted, Withheld> {
         let Some(handshake) = self.handshake.as_deref() else { return Err(Withheld::endpoint(String::new())) };
-        let connection = response.extensions().get::<ConnectionState>();
-        let is_doubtful = self.trust.is_lost() && connection.is_some_and(ConnectionState::is_reused);
+        let is_doubtful = self.trust.is_lost() && connection.as_ref().is_some_and(ConnectionState::is_reused);
         let granted = if is_doubtful {
             Err("it may answer an earlier request: the receiver sends more than it is asked for".to_owned())
         } else {
@@ -113,7 +110,7 @@ impl HttpSink {
     pub(super) fn cut_short_ungranted(&mut self) -> Option<DeliveryError> {
         let withheld = self.handshake.as_deref_mut().and_then(Handshake::cut_short)?;
         if let Some(asking) = self.asking.take() {
-            transport::give_up(&asking);
+            Asking::give_up(&asking);
         }
         self.received = None;
         self.tell(|report| report.granted(Some(&withheld.what)));

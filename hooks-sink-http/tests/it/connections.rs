@@ -184,6 +184,26 @@ async fn idle_connections_are_limited() {
 }
 
 #[tokio::test]
+async fn an_idle_connection_is_closed_when_its_time_is_over() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = HttpConfig::new(format!("http://{}/", listener.local_addr().unwrap()));
+    let idle_timeout = HumanDuration::new(Duration::from_millis(1));
+    config.connections = Some(Box::new(Connections { idle_timeout, ..Connections::default() }));
+    let mut sink = sink(&config);
+    let receiver = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        answer_one(&mut stream).await;
+        stream.read(&mut [0]).await.unwrap_or(0)
+    };
+    let batch = batch(&["1"]);
+    let both = async { tokio::join!(sink.deliver(&batch), receiver) };
+    // Far longer than it takes: so that one that stays open fails instead of hanging.
+    let (delivered, read) = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+    delivered.unwrap();
+    assert_eq!(read, 0);
+}
+
+#[tokio::test]
 async fn an_http2_connection_that_died_in_silence_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = HttpConfig::new(format!("http://{}/", listener.local_addr().unwrap()));
