@@ -181,7 +181,7 @@ impl Inner {
             trimmed.map_err(|error| error.to("remove old rows that are no events"))?;
             let (known_for, ids) = (self.config.known_for(), i64::from(self.config.duplicate_ids));
             if known_for > 0.0 {
-                let turned = self.work.query(TURN_NAMES, &[&known_for, &ids]).await;
+                let turned = self.reading.query(TURN_NAMES, &[&known_for, &ids]).await;
                 turned.map_err(|error| error.to("forget the names of old events"))?;
             }
         }

@@ -85,8 +85,10 @@ async fn check(client: &Client) -> Result<Found, BusError> {
     if !is_there {
         return Ok(Found::Nothing);
     }
-    let read = client.query_one("SELECT version, log::text FROM hooks.meta", &[]).await;
-    let row = read.map_err(|error| failed("read the version of the schema `hooks`", &error))?;
+    let read = client.query_opt("SELECT version, log::text FROM hooks.meta", &[]).await;
+    let read = read.map_err(|error| failed("read the version of the schema `hooks`", &error))?;
+    // Without one it is half made.
+    let Some(row) = read else { return Ok(Found::Nothing) };
     let (version, log): (i32, &str) = (row.get(0), row.get(1));
     if version > VERSION {
         let text = format!(

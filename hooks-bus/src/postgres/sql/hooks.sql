@@ -1,13 +1,13 @@
 -- True for a lease of so many seconds that lasts. Not for one that the clock will take longer to reach than it can last: the
 -- clock was wrong when it was written, or is now.
 CREATE OR REPLACE FUNCTION hooks.lasts(until timestamptz, lease double precision) RETURNS boolean
-LANGUAGE sql SET search_path = pg_catalog AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT until > clock_timestamp() AND until < clock_timestamp() + 2 * lease * interval '1 second'
 $$;
 
 -- The mark of a hook's cursor, which begins behind this position if it is new.
 CREATE OR REPLACE FUNCTION hooks.begin(name text, behind bigint) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(1752133483, 3);
     behind := greatest(behind, (SELECT min(first) FROM hooks.partitions) - 1);
@@ -17,7 +17,7 @@ END $$;
 
 -- Moves a hook, whose new epoch it returns: none where another wrote its row, or the log no longer has the place.
 CREATE OR REPLACE FUNCTION hooks.move(name text, known bigint, behind bigint, done bigint[]) RETURNS SETOF bigint
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(1752133483, 3);
     RETURN QUERY UPDATE hooks.cursors SET position = behind, settled = done, epoch = nextval('hooks.number')
@@ -30,7 +30,7 @@ CREATE OR REPLACE FUNCTION hooks.define(
     name text, text text, expected bigint, behind bigint, by text,
     OUT done boolean, OUT revision bigint, OUT created timestamptz, OUT changed timestamptz
 )
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(1752133484, hashtext(name));
     SELECT d.revision INTO revision FROM hooks.definitions d WHERE hook = name;
@@ -54,7 +54,7 @@ END $$;
 CREATE OR REPLACE FUNCTION hooks.remove(
     name text, expected bigint, only_defined boolean, by text, OUT done boolean, OUT revision bigint, OUT existed boolean
 )
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     removed bigint;
 BEGIN
@@ -79,7 +79,7 @@ END $$;
 CREATE OR REPLACE FUNCTION hooks.keep_dead_letters(
     name text, positions bigint[], abouts text[], events text[], most bigint, OUT kept boolean, OUT total bigint
 )
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(1752133484, hashtext(name));
     total := (SELECT count(*) FROM hooks.dead_letters WHERE hook = name)
@@ -98,3 +98,6 @@ END $$;
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA hooks FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hooks.publish(json), hooks.publish_event(text, json, text, text, text, json), hooks.next_id()
     TO PUBLIC;
+
+-- Last, so that nothing half made looks whole.
+INSERT INTO hooks.meta (version) VALUES (2) ON CONFLICT (single) DO UPDATE SET version = excluded.version;

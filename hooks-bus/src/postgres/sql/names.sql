@@ -1,7 +1,7 @@
 -- Enters the names of events, and returns those that were new within so many seconds. Of two that enter one name at a time
 -- the second waits for what becomes of the first, in the order of names, so that none waits for the other.
 CREATE OR REPLACE FUNCTION hooks.enter_names(given uuid[], known_for double precision) RETURNS uuid[]
-LANGUAGE plpgsql SET search_path = pg_catalog SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     younger integer;
     stamp timestamptz;
@@ -33,7 +33,7 @@ END $$;
 CREATE OR REPLACE FUNCTION hooks.known_rows(
     taken bigint[], of_ids bigint[], of_ns integer[], names uuid[], known_for double precision, OUT ids bigint[], OUT ns integer[]
 )
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     named_ids bigint[];
     named_ns integer[];
@@ -42,7 +42,8 @@ DECLARE
 BEGIN
     SELECT array_agg(id), array_agg(n), array_agg(name) INTO named_ids, named_ns, named FROM (
         SELECT id, n, name FROM hooks.outbox WHERE id = ANY (taken) AND name IS NOT NULL
-        UNION ALL SELECT * FROM unnest(of_ids, of_ns, names) AS checked (id, n, name) WHERE name IS NOT NULL
+        UNION ALL SELECT * FROM unnest(of_ids, of_ns, names) AS checked (id, n, name)
+            WHERE name IS NOT NULL AND id = ANY (taken)
     ) AS rows;
     IF named IS NULL THEN
         RETURN;
@@ -63,7 +64,7 @@ END $$;
 CREATE OR REPLACE FUNCTION hooks.accept(
     calls integer, of_calls integer[], events text[], keys text[], known_for double precision
 ) RETURNS bigint[]
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     names uuid[];
     entered uuid[];
@@ -94,7 +95,7 @@ END $$;
 
 -- Begins another generation of names, when it is time: names are known for so many seconds, and `most` of them.
 CREATE OR REPLACE FUNCTION hooks.turn_names(known_for double precision, most bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     younger integer;
     began timestamptz;
@@ -112,13 +113,16 @@ BEGIN
     IF (SELECT generation FROM hooks.sequencer) <> younger THEN
         RETURN;
     END IF;
-    BEGIN
+    -- The lock of a TRUNCATE reaches standbys, and ends who reads there for long, as a backup does: only for what is worth it.
+    IF pg_relation_size(format('hooks.names_%s', 1 - younger)::regclass) < 262144 THEN
+        DELETE FROM hooks.names WHERE generation = 1 - younger;
+    ELSE BEGIN
         EXECUTE format('LOCK TABLE hooks.names_%s IN ACCESS EXCLUSIVE MODE NOWAIT', 1 - younger);
         EXECUTE format('TRUNCATE hooks.names_%s', 1 - younger);
     EXCEPTION WHEN lock_not_available THEN
         -- Somebody reads it for long, as a backup does.
         DELETE FROM hooks.names WHERE generation = 1 - younger;
-    END;
+    END; END IF;
     UPDATE hooks.sequencer SET generation = 1 - younger, generation_began = clock_timestamp(),
         known_since = CASE WHEN is_old THEN known_since ELSE began END;
 END $$;

@@ -12,9 +12,11 @@ $$;
 -- Attributes can have neither.
 CREATE OR REPLACE FUNCTION hooks.decodable(event text) RETURNS json
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT regexp_replace(regexp_replace(replace(event, '\\', '\/'),
-        '\\u(?:0000|d[89ab][0-9a-f]{2}(?!\\ud[c-f][0-9a-f]{2}))', '\\u0001', 'gi'),
-        '(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}', '\\u0001', 'gi')::json
+    -- `\@` and `\#`, which JSON does not have, stand for escaped backslashes and for the middle of whole pairs.
+    SELECT replace(replace(regexp_replace(regexp_replace(replace(event, '\\', '\@'),
+        '(\\ud[89ab][0-9a-f]{2})\\(?=ud[c-f][0-9a-f]{2})', '\1\\#', 'gi'),
+        '\\u(?:0000|d[c-f][0-9a-f]{2}|d[89ab][0-9a-f]{2}(?!\\#))', '\\u0001', 'gi'),
+        '\#', '\'), '\@', '\\')::json
 $$;
 
 -- An event as it is kept, its id, and by what one that is published again is known: nothing, where the id was filled in.
@@ -31,6 +33,7 @@ DECLARE
     -- To look at, as `event` is: without what can't be decoded.
     shown text := given;
     data text;
+    place integer;
     -- Without the value of "data", and its members.
     flat text;
     parts jsonb;
@@ -57,7 +60,12 @@ BEGIN
     data := event -> 'data';
     flat := shown;
     IF data IS NOT NULL THEN
-        flat := replace(replace(shown, '"data":' || data, '"data":"."'), '"data": ' || data, '"data":"."');
+        -- At the first place alone: looking for a text in another can take the product of their lengths.
+        place := strpos(shown, '"data":') + 7;
+        place := place + (substr(shown, place, 1) = ' ')::integer;
+        IF substr(shown, place, length(data)) = data THEN
+            flat := left(shown, place - 1) || '"."' || substr(shown, place + length(data));
+        END IF;
     END IF;
     IF octet_length(flat) < 65536 AND flat ~ '^\s*\{(?:\s*"[a-z0-9]+"\s*:\s*"[^"\\\u007f-\u009f]+"\s*[,}])*\s*$' THEN
         parts := flat;
@@ -149,7 +157,7 @@ BEGIN
         ELSIF name = 'type' AND starts_with(value, 'hooks.') THEN
             RAISE EXCEPTION 'an event of type "%" can''t be published: types that begin with "hooks." are the dispatcher''s own',
                 value USING ERRCODE = 'invalid_parameter_value';
-        ELSIF name = 'tenant' AND kind = 'string' THEN
+        ELSIF name = 'tenant' THEN
             tenant := value;
         ELSIF name = 'source' THEN
             source := value;
@@ -183,7 +191,7 @@ $$;
 
 -- Publishes an event with the transaction that calls it. Returns the event's id.
 CREATE OR REPLACE FUNCTION hooks.publish(event json) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     complete hooks.completed := hooks.complete(event);
 BEGIN
@@ -199,7 +207,7 @@ CREATE OR REPLACE FUNCTION hooks.publish_event(
     type text, data json DEFAULT NULL, subject text DEFAULT NULL, source text DEFAULT NULL, id text DEFAULT NULL,
     attributes json DEFAULT NULL
 ) RETURNS text
-LANGUAGE sql SET search_path = pg_catalog AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT hooks.publish(('{' || concat_ws(',',
         '"type":' || to_json(type),
         '"id":' || to_json(id),
@@ -215,7 +223,7 @@ CREATE OR REPLACE FUNCTION hooks.wake() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     -- Names are whole: search_path is the publisher's.
-    state record;
+    state pg_catalog.record;
 BEGIN
     SELECT s.is_full, pg_catalog.timestamptz_gt(s.awake_until, pg_catalog.clock_timestamp()) AS is_awake INTO state
         FROM hooks.sequencer AS s;

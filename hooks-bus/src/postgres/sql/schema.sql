@@ -2,7 +2,15 @@
 -- Run it as the role that the bus connects as: that role owns the schema, and adds and drops partitions of the log.
 -- Needs Postgres 14 or newer with the encoding UTF8, no superuser and no extension.
 SET client_min_messages = warning;
-CREATE SCHEMA IF NOT EXISTS hooks;
+-- Whoever publishes waits behind this, where it waits for others.
+SET lock_timeout = '5s';
+-- `IF NOT EXISTS` asks for the right to create one, also where it is there.
+DO $$
+BEGIN
+    IF to_regnamespace('hooks') IS NULL THEN
+        CREATE SCHEMA hooks;
+    END IF;
+END $$;
 
 CREATE TABLE IF NOT EXISTS hooks.meta (
     version integer NOT NULL,
@@ -13,9 +21,13 @@ DO $$
 BEGIN
     IF EXISTS (SELECT FROM hooks.meta WHERE version > 2) THEN
         RAISE EXCEPTION 'the schema "hooks" is of a newer version';
+    ELSIF EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('hooks.meta') AND pg_get_userbyid(relowner) <> current_user) THEN
+        -- What is made anew would be another's, and those who publish would have no right to it.
+        RAISE EXCEPTION 'the schema "hooks" is of another role'
+            USING HINT = (SELECT format('Run this as the role that owns it: SET ROLE %I', pg_get_userbyid(relowner))
+                FROM pg_class WHERE oid = to_regclass('hooks.meta'));
     END IF;
 END $$;
-INSERT INTO hooks.meta (version) VALUES (2) ON CONFLICT (single) DO UPDATE SET version = excluded.version;
 
 -- Events that are committed and have no position yet. `id` is one of a call, `n` an event's place in it.
 CREATE SEQUENCE IF NOT EXISTS hooks.outbox_id;

@@ -3,7 +3,7 @@ CREATE TYPE hooks.examined AS (whole json, name uuid, why text);
 -- The same as `complete`, with what is wrong as a text, which may quote the event. What can't be checked is no event
 -- either: it would stop all others. Both are null where the server's time limit ended the check.
 CREATE OR REPLACE FUNCTION hooks.examine(event json) RETURNS hooks.examined
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     begun timestamptz := clock_timestamp();
     complete hooks.completed := NULL;
@@ -23,7 +23,7 @@ END $$;
 
 -- The last position of the log. The partition that has it is never dropped.
 CREATE OR REPLACE FUNCTION hooks.last_position() RETURNS bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     newest bigint := (SELECT max(first) FROM hooks.partitions);
     last bigint;
@@ -37,7 +37,7 @@ END $$;
 
 -- Makes partitions up to a position, each with so many.
 CREATE OR REPLACE FUNCTION hooks.make_partitions(up_to bigint, length bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     next bigint := coalesce((SELECT max(past) FROM hooks.partitions), 1);
 BEGIN
@@ -63,7 +63,7 @@ CREATE OR REPLACE FUNCTION hooks.sequence(
     after bigint, gaps bigint[], most integer, partition_length bigint, known_for double precision DEFAULT 0,
     OUT last bigint, OUT ids bigint[], OUT is_all boolean, OUT oldest bigint, OUT youngest bigint
 )
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     base bigint;
     events bigint;
@@ -152,7 +152,7 @@ END $$;
 
 -- The first position with a time of at least this, or the one behind the last.
 CREATE OR REPLACE FUNCTION hooks.position_at(since timestamptz) RETURNS bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     low bigint := (SELECT position FROM hooks.log ORDER BY position LIMIT 1);
     high bigint := hooks.last_position() + 1;
@@ -174,7 +174,7 @@ END $$;
 
 -- Drops a partition that all hooks have passed. Waits only a moment for those who read the log: it is tried again.
 CREATE OR REPLACE FUNCTION hooks.drop_partition(number bigint) RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM set_config('lock_timeout', '500ms', true);
     -- No hook goes back or begins meanwhile.
@@ -190,7 +190,7 @@ END $$;
 -- Ends the partition that has the last position behind it, so that it can be dropped when hooks have passed. Waits only a
 -- moment for those who read the log.
 CREATE OR REPLACE FUNCTION hooks.end_partition(number bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     last bigint;
     empty bigint;

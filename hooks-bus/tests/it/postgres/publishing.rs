@@ -160,6 +160,36 @@ async fn a_publisher_needs_two_rights() {
     assert_eq!(hook.read_to(2, 9).await, [1, 2]);
 }
 
+/// Types of one's own, by the names of those that the functions of the schema use, change nothing of what these do.
+#[tokio::test]
+async fn a_publisher_runs_nothing_with_the_rights_of_the_owner() {
+    let Some(server) = Server::start() else { return };
+    let bus = bus(&server).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    let client = client(&server).await;
+    let evil = "CREATE ROLE shop; GRANT USAGE ON SCHEMA hooks TO shop; GRANT INSERT (event) ON hooks.outbox TO shop; SET ROLE shop;
+        CREATE FUNCTION pg_temp.evil(given anyelement) RETURNS boolean LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'runs as %', current_user; END $$;
+        CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (pg_temp.evil(VALUE));
+        CREATE DOMAIN pg_temp.json AS pg_catalog.json CHECK (pg_temp.evil(VALUE));
+        CREATE DOMAIN pg_temp.jsonb AS pg_catalog.jsonb CHECK (pg_temp.evil(VALUE));
+        CREATE DOMAIN pg_temp.uuid AS pg_catalog.uuid CHECK (pg_temp.evil(VALUE));
+        CREATE DOMAIN pg_temp.bool AS pg_catalog.bool CHECK (pg_temp.evil(VALUE));
+        CREATE DOMAIN pg_temp.int4 AS pg_catalog.int4 CHECK (pg_temp.evil(VALUE));
+        CREATE DOMAIN pg_temp.int8 AS pg_catalog.int8 CHECK (pg_temp.evil(VALUE));
+        CREATE TYPE pg_temp.record AS (is_full pg_temp.bool, is_awake pg_temp.bool)";
+    client.batch_execute(evil).await.unwrap();
+    for event in [
+        r#"SELECT hooks.publish('{"type":"a","id":"1"}')"#,
+        r#"SELECT hooks.publish('{"type":"a","id":"2","count":7,"data":"\u00e9"}')"#,
+        r#"INSERT INTO hooks.outbox (event) VALUES ('{"type":"a","id":"3"}')"#,
+        "SELECT hooks.publish_event('a', id => '4')",
+    ] {
+        client.batch_execute(event).await.unwrap_or_else(|error| panic!("{event}: {:?}", error.as_db_error()));
+    }
+    assert_eq!(hook.read_to(4, 9).await, [1, 2, 3, 4]);
+}
+
 /// Only the reader can tell: a name that is written with an escape.
 #[tokio::test]
 async fn what_only_the_reader_can_tell_is_set_aside_once_whoever_reads_it() {

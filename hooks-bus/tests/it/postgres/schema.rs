@@ -44,3 +44,26 @@ async fn the_schema_can_be_run_again() {
     let refused = client.batch_execute(POSTGRES_SCHEMA).await.unwrap_err();
     assert!(refused.as_db_error().unwrap().message().contains("newer version"), "{refused}");
 }
+
+/// What a role makes is its own, so another one than the owner would shut the owner out.
+#[tokio::test]
+async fn the_owner_alone_brings_a_schema_to_this_version_and_needs_no_right_to_the_database() {
+    let Some(server) = Server::start() else { return };
+    let client = client(&server).await;
+    client
+        .batch_execute("CREATE ROLE bus LOGIN; GRANT CREATE ON DATABASE postgres TO bus; SET ROLE bus")
+        .await
+        .unwrap();
+    client.batch_execute(&format!("BEGIN; {POSTGRES_SCHEMA}; COMMIT; RESET ROLE")).await.unwrap();
+    client
+        .batch_execute("REVOKE CREATE ON DATABASE postgres FROM bus; UPDATE hooks.meta SET version = 1")
+        .await
+        .unwrap();
+    let refused = client.batch_execute(&format!("BEGIN; {POSTGRES_SCHEMA}; COMMIT")).await.unwrap_err();
+    assert_eq!(refused.as_db_error().unwrap().hint(), Some("Run this as the role that owns it: SET ROLE bus"));
+    client.batch_execute("ROLLBACK").await.unwrap();
+    let bus = PostgresBus::connect(PostgresConfig { user: "bus".to_owned(), ..config(&server, "postgres") });
+    let bus = soon("connecting", bus).await.unwrap();
+    bus.publish(events(0..1)).await.unwrap();
+    assert_eq!(End::earliest(&bus, "a").await.read_to(0, 9).await, [0]);
+}
