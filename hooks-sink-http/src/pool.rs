@@ -5,17 +5,19 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Uri};
 use http_body_util::Full;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 use tower_service::Service as _;
 
@@ -40,8 +42,10 @@ pub(crate) struct Pool {
 /// Connections that wait for a request.
 struct Idle {
     state: Mutex<State>,
+    /// A connection was put here.
+    returned: Notify,
     timeout: Duration,
-    max_per_host: usize,
+    max_idle: usize,
 }
 
 struct State {
@@ -65,7 +69,7 @@ struct Kept {
 }
 
 impl Pool {
-    pub(crate) fn new(connector: Connector, is_proxied: bool, timeout: Duration, max_per_host: usize) -> Self {
+    pub(crate) fn new(connector: Connector, is_proxied: bool, timeout: Duration, max_idle: usize) -> Self {
         let mut builder = Builder::new();
         builder
             // Heads that browsers and curl take, too.
@@ -74,7 +78,8 @@ impl Pool {
             .ignore_invalid_headers_in_responses(true);
         let (end, ended) = oneshot::channel();
         let state = Mutex::new(State { by_origin: HashMap::new(), end: Some(ended) });
-        Self { connector, builder, is_proxied, idle: Arc::new(Idle { state, timeout, max_per_host }), _end: end }
+        let idle = Arc::new(Idle { state, returned: Notify::new(), timeout, max_idle });
+        Self { connector, builder, is_proxied, idle, _end: end }
     }
 
     /// Sends a request to an absolute address, and reads the head of its answer.
@@ -93,7 +98,7 @@ impl Pool {
         loop {
             let (mut kept, is_new) = match self.idle.take(&origin) {
                 Some(kept) => (kept, false),
-                None => (Box::pin(self.connect(&origin)).await?, true),
+                None => Box::pin(self.first(&origin)).await?,
             };
             *asking = Some(Asking::Known(kept.state.clone()));
             request.headers_mut().insert(HOST, kept.host.clone());
@@ -112,19 +117,30 @@ impl Pool {
         }
     }
 
+    /// A new connection, and true; or one that comes back before that is there: it may be the only one that a receiver serves.
+    async fn first(&self, origin: &Origin) -> Result<(Kept, bool), Unanswered> {
+        let mut connecting = pin!(self.connect(origin));
+        loop {
+            // Made before the look, so that it hears of what is put here in between.
+            let returned = self.idle.returned.notified();
+            if let Some(kept) = self.idle.take(origin) {
+                return Ok((kept, false));
+            }
+            match select(connecting.as_mut(), pin!(returned)).await {
+                Either::Left((kept, _)) => return Ok((kept?, true)),
+                Either::Right(_) => {}
+            }
+        }
+    }
+
     async fn connect(&self, origin: &Origin) -> Result<Kept, Unanswered> {
         let stream = self.connector.clone().call(origin.uri()?).await.map_err(Unanswered::new)?;
         let state = stream.inner().state().clone();
         let (mut sender, connection) = self.builder.handshake(stream).await.map_err(Unanswered::new)?;
-        let (failed, failure) = oneshot::channel();
-        tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                let _ = failed.send(error);
-            }
-        });
+        let serving = tokio::spawn(connection.with_upgrades());
         if let Err(closed) = sender.ready().await {
             // The connection knows more of it.
-            return Err(Unanswered::new(failure.await.unwrap_or(closed)));
+            return Err(Unanswered::new(serving.await.ok().and_then(Result::err).unwrap_or(closed)));
         }
         Ok(Kept { sender, state, host: origin.host()?, idle_since: Instant::now() })
     }
@@ -144,13 +160,13 @@ impl Idle {
     }
 
     fn put(self: &Arc<Self>, origin: Origin, mut kept: Kept) {
-        if self.max_per_host == 0 {
+        if self.max_idle == 0 {
             return;
         }
         kept.idle_since = Instant::now();
         let mut state = self.lock();
         let of_origin = state.by_origin.entry(origin).or_default();
-        if of_origin.len() < self.max_per_host {
+        if of_origin.len() < self.max_idle {
             of_origin.push(kept);
         }
         if let Some(end) = state.end.take()
@@ -158,6 +174,8 @@ impl Idle {
         {
             runtime.spawn(sweep(Arc::downgrade(self), self.timeout.max(SWEEP), end));
         }
+        drop(state);
+        self.returned.notify_waiters();
     }
 
     fn is_fresh(&self, kept: &Kept) -> bool {

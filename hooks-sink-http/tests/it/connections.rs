@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::raw::{once, read_head, read_request};
+use crate::tls::Authority;
 use crate::{batch, context, sink};
 
 #[tokio::test]
@@ -30,6 +31,43 @@ async fn hooks_with_the_same_tls_settings_share_connections() {
     }
     let seen: Vec<_> = receiver.seen().iter().map(|seen| (seen.uri.path().to_owned(), seen.connection)).collect();
     assert_eq!(seen, [("/one".to_owned(), 1), ("/two".to_owned(), 1), ("/one".to_owned(), 1)]);
+}
+
+/// Such receivers accept a second connection and leave it without an answer until the first one ends.
+#[tokio::test]
+async fn of_a_receiver_that_serves_one_connection_at_a_time_the_next_attempt_takes_it() {
+    let authority = Authority::new("ca");
+    let acceptor = authority.issue(&["127.0.0.1"], |_| {}).plain_acceptor();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (arrived, first_arrived) = oneshot::channel();
+    let served = tokio::spawn(async move {
+        let mut only = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+        read_request(&mut only).await;
+        arrived.send(()).unwrap();
+        // Only when the second attempt waits for its handshake.
+        let second = listener.accept().await.unwrap().0;
+        for number in 0..2 {
+            only.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            if number == 0 {
+                read_request(&mut only).await;
+            }
+        }
+        drop(second);
+    });
+    let mut config = HttpConfig::new(format!("https://127.0.0.1:{port}/"));
+    config.tls = Some(Box::new(Tls { ca_file: authority.path(), ..Tls::default() }));
+    let shared = Arc::default();
+    let [mut one, mut other] = [(); 2].map(|()| config.clone().build(&context(&shared)).unwrap());
+    let batch = batch(&["1"]);
+    let first = tokio::spawn({
+        let batch = batch.clone();
+        async move { one.deliver(&batch).await.map(drop) }
+    });
+    first_arrived.await.unwrap();
+    other.deliver(&batch).await.unwrap();
+    first.await.unwrap().unwrap();
+    served.await.unwrap();
 }
 
 #[tokio::test]
