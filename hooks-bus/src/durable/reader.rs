@@ -51,8 +51,9 @@ impl DurableReader {
                 let Some(size) = self.inner.cache.piece_size(&self.subscriber) else {
                     return Ok(self.wait_for_memory().await);
                 };
+                // It stays until there is a new one: a call that is dropped goes on from there.
                 let segment_cursor =
-                    self.segment_cursor.take().filter(|segment_cursor| segment_cursor.place.position == from);
+                    self.segment_cursor.clone().filter(|segment_cursor| segment_cursor.place.position == from);
                 let request = FetchRequest { from, segment_cursor, size, until: self.inner.dispatched() };
                 let inner = self.inner.clone();
                 let fetching = self.inner.places.begin_to_read(move || inner.fetch(request)).await;

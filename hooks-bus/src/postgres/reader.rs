@@ -9,6 +9,7 @@ use hooks_core::{
     bus::{Delivery, Read, Reader, Subscription, WINDOW},
 };
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use super::Inner;
@@ -66,6 +67,8 @@ impl PostgresReader {
         let chunk = match self.bus.tail.behind(after) {
             Some(chunk) => Some(chunk),
             None => {
+                // A call that is dropped after its first poll asks the server for nothing.
+                yield_now().await;
                 // Not all hooks at once.
                 let _place = self.bus.fetches.acquire().await.map_err(|_| BusError::Closed)?;
                 let bytes = self.bus.bytes_of_part();

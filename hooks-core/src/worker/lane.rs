@@ -327,7 +327,9 @@ impl Lane {
         };
         self.batcher.extend(now(), &mut self.read);
         let is_early = matches!(found, Ok(Read::Events(_))) && self.is_due_unfilled();
-        let found = if is_early { self.gather_at_once(reader).await.unwrap_or(found) } else { found };
+        let more = if is_early { self.gather_at_once(reader).await } else { None };
+        // An error is met again when the batch has left.
+        let found = more.filter(Result::is_ok).unwrap_or(found);
         match found {
             Ok(Read::Events(_)) => {}
             Ok(Read::Flush) => self.flush = true,

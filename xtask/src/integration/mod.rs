@@ -50,12 +50,12 @@ const ALL: &[Integration] = &[
     shells::INTEGRATION,
 ];
 
-/// Runs the named integrations, or all. What they need is installed, or it is an error.
 /// The folder of the programs of Debian's PostgreSQL.
 pub(crate) fn debian_postgres() -> Result<std::path::PathBuf, String> {
     postgres::debian()
 }
 
+/// Runs the named integrations, or all. What they need is installed, or it is an error.
 pub(crate) fn run(names: &[&str]) -> Done {
     let chosen = chosen(names)?;
     for integration in &chosen {
