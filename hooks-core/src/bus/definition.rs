@@ -49,10 +49,10 @@ impl Definition {
         Self { hook, revision, created, changed: created, text: text.into() }
     }
 
-    /// The definition with the time of its last change.
+    /// The definition with the time of its last change: not before it was made, though a clock went back.
     #[must_use]
     pub fn changed(self, changed: SystemTime) -> Self {
-        Self { changed, ..self }
+        Self { changed: changed.max(self.created), ..self }
     }
 }
 

@@ -31,6 +31,8 @@ CREATE OR REPLACE FUNCTION hooks.define(
     OUT done boolean, OUT revision bigint, OUT created timestamptz, OUT changed timestamptz
 )
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    stamp timestamptz;
 BEGIN
     PERFORM pg_advisory_xact_lock(1752133484, hashtext(name));
     SELECT d.revision INTO revision FROM hooks.definitions d WHERE hook = name;
@@ -39,13 +41,11 @@ BEGIN
         RETURN;
     END IF;
     PERFORM hooks.begin(name, behind);
-    INSERT INTO hooks.definitions AS d VALUES (name, nextval('hooks.number'), clock_timestamp(), clock_timestamp(), text)
-        ON CONFLICT (hook) DO UPDATE SET revision = excluded.revision, changed = excluded.changed,
-            definition = excluded.definition
+    stamp := clock_timestamp();
+    INSERT INTO hooks.definitions AS d VALUES (name, nextval('hooks.number'), stamp, stamp, text)
+        ON CONFLICT (hook) DO UPDATE SET revision = excluded.revision,
+            changed = greatest(excluded.changed, d.changed), definition = excluded.definition
         RETURNING d.revision, d.created, d.changed INTO revision, created, changed;
-    IF revision IS NOT NULL AND created > changed THEN
-        changed := created;
-    END IF;
     PERFORM pg_notify('hooks_state', by);
 END $$;
 

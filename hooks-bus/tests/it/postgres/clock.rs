@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hooks_bus::PostgresBus;
-use hooks_core::{Bus, Filter};
+use hooks_core::bus::Expected;
+use hooks_core::{Bus, Filter, HookId, StartAt};
 use hooks_test::postgres::{clock_variables, fake_clock};
 use hooks_test::{End, events, until};
 use parking_lot::Mutex;
@@ -70,6 +71,26 @@ async fn hooks_go_on_when_the_clock_of_the_server_jumps() {
         ),
         "0"
     );
+}
+
+/// A definition's times are one when it is made, and never the wrong way round.
+#[tokio::test]
+async fn definitions_have_times_in_order_when_the_clock_jumps() {
+    let Some(server) = Server::with_clock() else { return };
+    let bus = bus(&server).await;
+    // Many, since two looks at a clock seldom differ.
+    server.psql("postgres", "SELECT hooks.define('hook-' || n, '{}', 0, 0, '') FROM generate_series(1, 2000) AS n");
+    let differ = "SELECT count(*) FROM hooks.definitions WHERE created <> changed";
+    assert_eq!(server.psql("postgres", differ), "0");
+    let hook = HookId::new("hook-1").unwrap();
+    let first = bus.hooks().definition(&hook).await.unwrap().unwrap();
+    for offset in ["-1h", "+1h"] {
+        server.set_clock(offset);
+        let said = bus.hooks().define(&hook, "{}", Expected::Any, StartAt::End).await.unwrap();
+        assert_eq!(said.created, first.created);
+        assert!(said.changed >= first.changed, "{said:?} after {first:?}");
+        assert_eq!(bus.hooks().definition(&hook).await.unwrap(), Some(said));
+    }
 }
 
 /// It keeps its hooks and writes its positions: nothing comes twice.
