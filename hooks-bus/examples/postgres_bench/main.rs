@@ -10,6 +10,7 @@ mod plain;
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hooks_bus::postgres::outbox;
@@ -65,10 +66,13 @@ async fn main() -> Result<(), BoxError> {
     bus.finish().await;
     drop(bus);
     tables(&client).await?;
+    let mut waited = 0;
     for instances in 1..=3 {
-        share(server, instance, instances, count, &client, &meter).await?;
+        waited = waited.max(share(server, instance, instances, count, &client, &meter).await?);
     }
-    tables(&client).await
+    tables(&client).await?;
+    println!("\nUp to {waited} events waited in the outbox for their positions.");
+    Ok(())
 }
 
 async fn connect(server: &str) -> Result<Client, BoxError> {
@@ -121,7 +125,8 @@ async fn settled(client: &Client, hooks: i64) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// An application publishes, and instances share hooks that all receive every event.
+/// An application publishes, and instances share hooks that all receive every event. Returns how many events waited at
+/// most. Ends when all has been quiet for a while.
 async fn share(
     server: &str,
     program: &str,
@@ -129,7 +134,7 @@ async fn share(
     count: usize,
     client: &Client,
     meter: &Meter,
-) -> Result<(), BoxError> {
+) -> Result<u64, BoxError> {
     let mut running = Vec::new();
     for _ in 0..instances {
         let mut command = Command::new(program);
@@ -146,29 +151,46 @@ async fn share(
     }
     let begun = meter.begin(&running);
     let mut publishers = tokio::task::JoinSet::new();
+    let published = Arc::new(AtomicU64::new(last_position(client).await?));
     for number in 0..PUBLISHERS {
         let mut client = connect(server).await?;
+        let published = published.clone();
         publishers.spawn(async move {
             for first in (number * SLICE..count).step_by(PUBLISHERS * SLICE) {
                 let transaction = client.transaction().await?;
                 outbox::publish(&transaction, &slice(&instances.to_string(), first)).await?;
                 transaction.commit().await?;
+                published.fetch_add(SLICE as u64, Ordering::Relaxed);
             }
             Ok::<(), BoxError>(())
         });
     }
-    while let Some(published) = publishers.join_next().await {
-        published??;
+    let mut waited = 0;
+    let mut look = tokio::time::interval(Duration::from_millis(500));
+    while !publishers.is_empty() {
+        tokio::select! {
+            Some(ended) = publishers.join_next() => ended??,
+            _ = look.tick() => {
+                let published = published.load(Ordering::Relaxed);
+                waited = waited.max(published.saturating_sub(last_position(client).await?));
+            }
+        }
     }
     settled(client, HOOKS as i64).await?;
     let what = format!("an application, hooks.publish(), and {instances} instance(s) with {HOOKS} hooks, per event");
     meter.row(&what, count, begun, &running);
+    // The outbox gives room back when it is quiet.
+    tokio::time::sleep(Duration::from_secs(12)).await;
     for mut child in running {
         drop(child.stdin.take());
         Child::wait(&mut child)?;
     }
     client.batch_execute("DELETE FROM hooks.cursors").await?;
-    Ok(())
+    Ok(waited)
+}
+
+async fn last_position(client: &Client) -> Result<u64, BoxError> {
+    Ok(client.query_one("SELECT hooks.last_position()", &[]).await?.get::<_, i64>(0).unsigned_abs())
 }
 
 /// What the tables take, and what of it is dead.

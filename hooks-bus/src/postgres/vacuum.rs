@@ -13,8 +13,12 @@ use super::connect::{self, failed};
 const EVENTS: u64 = 20_000;
 const BYTES: u64 = 32 << 20;
 
-/// It is also vacuumed when nothing came for so long. Only then room at its end is given back to the disk, which keeps
-/// publishers out for a moment.
+/// Bytes that it takes on disk at most when events are moved as fast as they come: these, and as many of those that come
+/// while it is vacuumed.
+pub(super) const TYPICAL: u64 = 2 * BYTES;
+
+/// It is also vacuumed when nothing came for so long, and so often as long as it is large. Only then room at its end is
+/// given back to the disk, which keeps publishers out for a moment.
 const QUIET: Duration = Duration::from_secs(5);
 
 /// The pause after an attempt that failed.
@@ -42,7 +46,8 @@ pub(super) async fn run(bus: Arc<Inner>) {
         };
         let now = through();
         let is_much = now.0 >= done.0.saturating_add(EVENTS) || now.1 >= done.1.saturating_add(BYTES);
-        if !(is_much || is_quiet && now != rested) {
+        let is_unrested = now != rested || bus.log_size.outbox_is_large();
+        if !(is_much || is_quiet && is_unrested) {
             continue;
         }
         done = now;
