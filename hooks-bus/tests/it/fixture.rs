@@ -1,12 +1,13 @@
 //! What a server keeps for a bus, as an earlier version wrote it, serves every later version. Written once by [`write`],
 //! which stays to show what is in it.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use hooks_core::bus::Expected;
 use hooks_core::{Bus, DeadLetter, DeadLetterReason, DisabledBy, Filter, Override, StartAt};
-use hooks_test::{End, id, soon};
+use hooks_test::{End, id, soon, until};
 
 use crate::slice;
 
@@ -54,6 +55,44 @@ pub(crate) async fn write(bus: &dyn Bus) {
 }
 
 pub(crate) async fn check(bus: &dyn Bus) {
+    let ends = check_kept(bus).await;
+    // And it goes on.
+    bus.publish(slice(60..61, 1)).await.unwrap();
+    for mut end in ends {
+        assert_eq!(hooks_test::numbers(&end.take(1).await), [60]);
+    }
+}
+
+/// The same, while an application publishes the events 60, 61 and so on, one at a time, from before the bus is opened.
+pub(crate) async fn check_under_load<B: Bus>(open: impl Future<Output = B>, publish: impl AsyncFn(usize)) {
+    const SOME: usize = 100;
+    let (published, has_ended) = (Cell::new(60), Cell::new(false));
+    let application = async {
+        while !has_ended.get() {
+            publish(published.get()).await;
+            published.set(published.get() + 1);
+        }
+    };
+    let reading = async {
+        let more = async |what: &str| {
+            let wanted = published.get() + SOME;
+            until(what, || published.get() >= wanted).await;
+        };
+        more("events before the bus is opened").await;
+        let bus = open.await;
+        let ends = check_kept(&bus).await;
+        more("events while it is read").await;
+        has_ended.set(true);
+        (bus, ends)
+    };
+    let ((), (_bus, ends)) = tokio::join!(application, reading);
+    for mut end in ends {
+        assert_eq!(end.read_to(published.get() - 1, SOME).await, events(60..published.get()));
+    }
+}
+
+/// Returns ends that the events from 60 on come to.
+async fn check_kept(bus: &dyn Bus) -> [End; 2] {
     let hooks = bus.hooks();
     let mut all = End::new(bus, "all", Filter::all()).await;
     let read = all.take(40).await;
@@ -71,11 +110,5 @@ pub(crate) async fn check(bus: &dyn Bus) {
     assert_eq!(hooks.overrides(&id("off")), Some(off()));
     let made = hooks.definition(&id("made")).await.unwrap().unwrap();
     assert_eq!(&*made.text, r#"{"name":"made é"}"#);
-
-    // And it goes on.
-    let mut made = End::new(bus, "made", Filter::all()).await;
-    bus.publish(slice(60..61, 1)).await.unwrap();
-    for end in [&mut all, &mut made] {
-        assert_eq!(hooks_test::numbers(&end.take(1).await), [60]);
-    }
+    [all, End::new(bus, "made", Filter::all()).await]
 }

@@ -13,6 +13,18 @@ async fn version_1_is_opened() {
 }
 
 #[tokio::test]
+async fn version_1_is_opened_while_an_application_publishes() {
+    let Some(mut server) = Server::start().await else { return };
+    server.restore_from(&fixture::path(FOLDER), "").await;
+    let client = server.client().await;
+    let publish = async |number: usize| {
+        let event = hooks_test::json(number, "a", "{}");
+        client.publish("hooks.events.a", event.into()).await.unwrap().await.unwrap();
+    };
+    fixture::check_under_load(bus(&server), publish).await;
+}
+
+#[tokio::test]
 async fn what_is_written_now_is_read_the_same_way() {
     let Some(server) = Server::start().await else { return };
     fixture::write(&bus(&server).await).await;

@@ -1,6 +1,6 @@
 //! A database as each version of the schema left it, in `tests/fixtures/postgres-v….sql`, is opened by every later version.
 
-use super::{Server, bus, client};
+use super::{Server, bus, client, publish};
 use crate::fixture;
 
 /// The newest is the one that is written.
@@ -13,6 +13,16 @@ async fn every_version_is_opened() {
         let text = std::fs::read_to_string(fixture::path(file)).unwrap();
         client(&server).await.batch_execute(&text).await.unwrap();
         fixture::check(&bus(&server).await).await;
+    }
+}
+
+#[tokio::test]
+async fn every_version_is_opened_while_an_application_publishes() {
+    for file in FILES {
+        let Some(server) = Server::start() else { return };
+        let client = client(&server).await;
+        client.batch_execute(&std::fs::read_to_string(fixture::path(file)).unwrap()).await.unwrap();
+        fixture::check_under_load(bus(&server), async |number| publish(&client, number).await).await;
     }
 }
 
