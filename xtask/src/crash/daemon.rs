@@ -57,9 +57,10 @@ fn live(place: &Place, receiver: &Receiver, first: u64, limit: Duration, record:
             Err(RecvTimeoutError::Disconnected) => return Err(format!("it ended by itself: {}", daemon.said())),
         }
     }
+    let sent = clock();
     daemon.kill()?;
     receiver.finish()?;
-    record.killed(clock());
+    record.killed(sent);
     // What it answered before it was killed counts.
     heard.iter().for_each(|numbers| record.accept(numbers));
     clients.into_iter().try_for_each(|client| client.join().map_err(|_| "a client has panicked".to_owned()))

@@ -61,9 +61,10 @@ fn live(
             Err(RecvTimeoutError::Disconnected) => break true,
         }
     };
+    let sent = clock();
     child.kill().map_err(|error| format!("can't kill it: {error}"))?;
-    record.killed(clock());
     let status = child.wait().map_err(|error| format!("can't wait for it: {error}"))?;
+    record.killed(sent);
     if ended || status.code().is_some() {
         return Err(format!("it ended by itself: {status}"));
     }
