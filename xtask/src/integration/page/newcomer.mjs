@@ -49,7 +49,9 @@ export async function newcomer({ hooks, folder, receiver, browser, picture }) {
   await wrong.getByText('Deliveries fail').waitFor();
   check('since when it fails is said in the zone of the reader', /ago|now/.test(await wrong.locator('time').first().innerText()));
   check('and why', (await wrong.innerText()).includes('503'), await wrong.innerText());
-  const attempt = page.locator('details[data-attempt]').first();
+  // Held by its number: newer ones come before it.
+  const number = await page.locator('details[data-attempt]').first().getAttribute('data-attempt');
+  const attempt = page.locator(`details[data-attempt="${number}"]`);
   await attempt.locator('summary').first().click();
   await attempt.getByText('the database is away: ask Ada').first().waitFor();
   const request = attempt.locator('pre', { hasText: 'POST http' });
