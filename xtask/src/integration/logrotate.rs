@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::bench::{Bench, Integration, write};
-use super::server::{Server, event};
+use super::server::{Server, event, wait_until};
 use crate::packages::{self, Package};
 use crate::workspace::{self, Done};
 
@@ -37,7 +37,7 @@ const ROTATIONS: usize = 5;
 fn run(bench: &Bench) -> Done {
     // The new file is made by logrotate, or by hooks.
     for create in ["create", "nocreate"] {
-        let rotated = rotate_under_load(bench, create)?;
+        let (rotated, requests) = rotate_under_load(bench, create)?;
         if rotated.len() <= ROTATIONS {
             return Err(format!("{create}: only {} files: nothing was shown", rotated.len()));
         }
@@ -46,17 +46,19 @@ fn run(bench: &Bench) -> Done {
             lines.extend(read_lines(file)?);
             std::fs::remove_file(file).map_err(|error| format!("remove {}: {error}", file.display()))?;
         }
-        if !lines.iter().map(String::as_str).eq((0..REQUESTS * EVENTS).map(event).collect::<Vec<_>>()) {
-            return Err(format!("{create}: {} of {} events, or not in order", lines.len(), REQUESTS * EVENTS));
+        if !lines.iter().map(String::as_str).eq((0..events(requests)).map(event).collect::<Vec<_>>()) {
+            return Err(format!("{create}: {} of {} events, or not in order", lines.len(), events(requests)));
         }
     }
     Ok(())
 }
 
-/// All files that came of it, the oldest first.
-fn rotate_under_load(bench: &Bench, create: &str) -> Result<Vec<PathBuf>, String> {
+/// All files that came of it, the oldest first, and the number of requests.
+fn rotate_under_load(bench: &Bench, create: &str) -> Result<(Vec<PathBuf>, usize), String> {
     let server = Server::start(bench, HOOKS)?;
     let done = AtomicBool::new(false);
+    let enough = bench.path(&format!("out.jsonl.{}", ROTATIONS + 1));
+    let mut requests = REQUESTS;
     std::thread::scope(|scope| {
         let rotating = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
@@ -64,9 +66,15 @@ fn rotate_under_load(bench: &Bench, create: &str) -> Result<Vec<PathBuf>, String
             }
             Ok::<(), String>(())
         });
-        let published = publish(&server, 0..REQUESTS);
+        let published = publish(&server, 0..requests).and_then(|()| {
+            wait_until("rotated often enough", || {
+                publish(&server, requests..requests + 1)?;
+                requests += 1;
+                Ok(enough.exists().then_some(()))
+            })
+        });
         done.store(true, Ordering::Relaxed);
-        published.and(rotating.join().unwrap_or_else(|_| Err("rotating panicked".to_owned())))
+        rotating.join().unwrap_or_else(|_| Err("rotating panicked".to_owned())).and(published)
     })?;
     server.stop()?;
     let mut files: Vec<PathBuf> =
@@ -74,7 +82,7 @@ fn rotate_under_load(bench: &Bench, create: &str) -> Result<Vec<PathBuf>, String
     files.reverse();
     files.push(bench.path("out.jsonl"));
     files.retain(|file| file.exists());
-    Ok(files)
+    Ok((files, requests))
 }
 
 /// Publishes the numbered events of these requests.
