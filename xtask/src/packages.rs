@@ -1,6 +1,6 @@
 //! Installs programs that a check needs, by their package names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::workspace::{self, Done};
@@ -22,11 +22,7 @@ pub(crate) fn provide(needs: &[Package]) -> Done {
         return Err(advice(needs));
     }
     eprintln!("installing {}", missing.join(" "));
-    if install(&missing).is_err() {
-        // A machine that has never asked for packages does not know any.
-        workspace::output(apt_get().arg("update"))?;
-        install(&missing)?;
-    }
+    fetched_from_debian(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(&missing))?;
     match self::missing(needs).as_slice() {
         [] => Ok(()),
         still => Err(format!("installed, but the programs are not on the path: {}", still.join(" "))),
@@ -72,11 +68,43 @@ fn can_install() -> bool {
     root && find("apt-get").is_some()
 }
 
-fn install(packages: &[&str]) -> Done {
-    workspace::output(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(packages)).map(drop)
+/// Has `apt-get` fetch something. A machine that has never asked for packages does not know any.
+pub(crate) fn fetched_from_debian(command: &mut Command) -> Done {
+    if workspace::output(command).is_err() {
+        workspace::fetched(apt_get().arg("update"))?;
+        workspace::fetched(command)?;
+    }
+    Ok(())
 }
 
-fn apt_get() -> Command {
+/// Installs packages of npm, each with its version, in the folder.
+pub(crate) fn npm(folder: &Path, packages: &[&str]) -> Done {
+    let mut npm = Command::new(find("npm").ok_or("npm is gone")?);
+    npm.current_dir(folder).args(["install", "--no-audit", "--no-fund", "--silent", "--ignore-scripts"]);
+    workspace::fetched(npm.args(["--prefix", "."]).args(packages)).map(drop)
+}
+
+/// Installs packages of PyPI, each with its version, in this folder, for `PYTHONPATH`.
+pub(crate) fn pip(folder: &Path, packages: &[&str]) -> Done {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--target"]).arg(folder);
+    workspace::fetched(pip.args(packages)).map(drop)
+}
+
+/// A Python with packages of PyPI, each with its version, which stays in `target` for the next time. Returns the folder
+/// of its programs.
+pub(crate) fn python(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
+    let folder = workspace::root().join("target").join(name);
+    workspace::output(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&folder))?;
+    let programs = folder.join("bin");
+    eprintln!("installing {} from PyPI into {}", packages.join(" "), folder.display());
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "--python"]).arg(programs.join("python3"));
+    workspace::fetched(pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(packages))?;
+    Ok(programs)
+}
+
+pub(crate) fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
     command.arg("--quiet").env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
     command

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// The result of a command: an error text for people when it failed.
 pub(crate) type Done = Result<(), String>;
@@ -43,6 +44,26 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     String::from_utf8(output.stdout).map_err(|_| format!("{command:?} does not print UTF-8"))
 }
 
+/// Pauses before a download is tried again.
+const PAUSES: [Duration; 2] = [Duration::from_secs(5); 2];
+
+/// The output of a program that downloads, which is tried again: a network may be gone for a moment.
+pub(crate) fn fetched(command: &mut Command) -> Result<String, String> {
+    tried(|| output(command), &PAUSES)
+}
+
+fn tried(mut run: impl FnMut() -> Result<String, String>, pauses: &[Duration]) -> Result<String, String> {
+    for pause in pauses {
+        match run() {
+            Ok(said) => return Ok(said),
+            Err(why) => eprintln!("{why}\nonce more in {} s", pause.as_secs()),
+        }
+        // tidy-allow(thread-sleep): a network tells nobody when it is back
+        std::thread::sleep(*pause);
+    }
+    run()
+}
+
 /// The files that belong to the project, relative to its top folder: those that git knows or would
 /// add, or, where there is no git, everything but what is hidden or built.
 pub(crate) fn files() -> Result<Vec<PathBuf>, String> {
@@ -80,6 +101,19 @@ fn walk(root: &Path) -> Result<Vec<PathBuf>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_fails_is_tried_again() {
+        let succeeds_at = |last: u32| {
+            let mut calls = 0;
+            let run = || {
+                calls += 1;
+                if calls == last { Ok(String::new()) } else { Err("no network".to_owned()) }
+            };
+            (tried(run, &[Duration::ZERO; 2]).is_ok(), calls)
+        };
+        assert_eq!([succeeds_at(1), succeeds_at(3), succeeds_at(4)], [(true, 1), (true, 3), (false, 3)]);
+    }
 
     #[test]
     fn the_files_are_found_with_and_without_git() {

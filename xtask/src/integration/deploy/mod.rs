@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::bench::{Bench, Integration, write};
-use crate::packages::Package;
+use crate::packages::{self, Package};
 use crate::workspace::{self, Done};
 
 pub(super) const INTEGRATION: Integration = Integration {
@@ -21,7 +21,7 @@ pub(super) const INTEGRATION: Integration = Integration {
 };
 
 /// Has the schemas of Kubernetes in it.
-const SCHEMAS: &str = "kubernetes-validate==1.37.*";
+const SCHEMAS: &str = "kubernetes-validate==1.37.0";
 
 /// Secrets and variables that configs ask for. None is used.
 const TOKEN: &str = "dGhlIHRva2VuIG9mIGEgdGVzdA";
@@ -36,7 +36,7 @@ fn run(bench: &Bench) -> Done {
     }
     write(&secrets.join("token"), TOKEN)?;
     write(&secrets.join("key"), KEY)?;
-    let python = python()?;
+    let python = packages::python("deploy-python", &[SCHEMAS])?.join("python3");
     let script = bench.path("check.py");
     write(&script, include_str!("check.py"))?;
     workspace::output(Command::new(python).arg(&script).arg(deploy.join("kubernetes")).args([&secrets, &configs]))?;
@@ -62,22 +62,6 @@ fn compose(file: &Path) -> Done {
         Err(why) if why.contains("HOOKS_TOKEN") => Ok(()),
         said => Err(format!("without HOOKS_TOKEN docker-compose says {said:?}")),
     }
-}
-
-/// A Python with the schemas, which stays for the next time.
-fn python() -> Result<std::path::PathBuf, String> {
-    let folder = workspace::root().join("target/deploy-python");
-    workspace::output(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&folder))?;
-    let python = folder.join("bin/python3");
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "--python"]).arg(&python).args([
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        SCHEMAS,
-    ]);
-    workspace::output(&mut pip)?;
-    Ok(python)
 }
 
 fn check(hooks: &Path, config: &Path) -> Done {

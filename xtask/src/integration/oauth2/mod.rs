@@ -7,7 +7,7 @@ use std::process::Command;
 use super::bench::{Bench, Integration, write};
 use super::server::{Running, Server, event, wait_until};
 use crate::packages::{self, Package};
-use crate::workspace::{self, Done};
+use crate::workspace::Done;
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "oauth2",
@@ -29,10 +29,7 @@ const CLIENTS: [(&str, &str); 4] = [
 fn run(bench: &Bench) -> Done {
     let folder = bench.folder.path();
     write(&folder.join("server.mjs"), include_str!("server.mjs"))?;
-    let npm = packages::find("npm").ok_or("npm is gone")?;
-    let mut npm = Command::new(npm);
-    npm.current_dir(folder).args(["install", "--no-audit", "--no-fund", "--silent", "oidc-provider@8"]);
-    workspace::output(&mut npm)?;
+    packages::npm(folder, &["oidc-provider@8.8.1"])?;
     let mut running = Running::start(Command::new("node").current_dir(folder).args(["server.mjs", "key", "seen"]))?;
     let line = running.wait_for("ports ")?;
     let ports: Vec<&str> = line.split_whitespace().skip(1).collect();

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use super::bench::{Bench, Integration, write};
 use super::server::{Server, exchange, get};
-use crate::packages::Package;
-use crate::workspace::{self, Done};
+use crate::packages::{self, Package};
+use crate::workspace::Done;
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "openapi",
@@ -40,7 +40,7 @@ sink = { kind = 'file', path = '${CONFIG_DIR}/out.jsonl' }
 ";
 
 fn run(bench: &Bench) -> Done {
-    let python = Python::install()?;
+    let python = Python(packages::python("openapi-python", &PACKAGES)?);
     let server = Server::start(bench, CONFIG)?;
     let document = bench.path("openapi.json");
     write(&document, &get(server.address, "/openapi.json", &bearer())?)?;
@@ -58,17 +58,6 @@ fn bearer() -> String {
 struct Python(PathBuf);
 
 impl Python {
-    fn install() -> Result<Self, String> {
-        let folder = workspace::root().join("target/openapi-python");
-        workspace::output(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&folder))?;
-        let python = folder.join("bin/python3");
-        eprintln!("installing {} from PyPI into {}", PACKAGES.join(" "), folder.display());
-        let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "--python"]).arg(&python).args(["install", "--quiet", "--disable-pip-version-check"]);
-        workspace::output(pip.args(PACKAGES))?;
-        Ok(Self(folder.join("bin")))
-    }
-
     /// Runs one of its programs, and gives what that says.
     fn run(&self, program: &str, folder: &Path, arguments: &[&str]) -> Result<String, String> {
         // The generator calls a formatter that is installed with it.

@@ -19,7 +19,7 @@ pub(super) const INTEGRATION: Integration = Integration {
 };
 
 /// What is installed from npm.
-const PACKAGES: [&str; 2] = ["playwright-core@1", "axe-core@4"];
+const PACKAGES: [&str; 2] = ["playwright-core@1.65.1", "axe-core@4.14.1"];
 
 /// What people do, and what they share.
 const FILES: [(&str, &str); 7] = [
@@ -37,10 +37,7 @@ fn run(bench: &Bench) -> Done {
     for (name, text) in FILES {
         write(&folder.join(name), text)?;
     }
-    let npm = packages::find("npm").ok_or("npm is gone")?;
-    let mut npm = Command::new(npm);
-    npm.current_dir(folder).args(["install", "--no-audit", "--no-fund", "--silent"]).args(PACKAGES);
-    workspace::output(&mut npm)?;
+    packages::npm(folder, &PACKAGES)?;
     let pictures = workspace::root().join("target/page");
     let mut node = Command::new("node");
     node.current_dir(folder).arg("main.mjs").arg(&bench.hooks).arg(folder).arg(pictures);

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use crate::integration::bench::{read, write};
 use crate::packages;
@@ -14,12 +13,8 @@ const RUST: [&str; 2] = ["tokio_postgres", "sqlx"];
 /// Prepares a folder for them.
 pub(super) fn prepare(folder: &Path) -> Done {
     fs::create_dir_all(folder.join("src/bin")).map_err(|error| format!("make a folder: {error}"))?;
-    let mut npm = Command::new(packages::find("npm").ok_or("npm is gone")?);
-    npm.current_dir(folder).args(["install", "--no-audit", "--no-fund", "--silent", "--prefix", ".", "pg"]);
-    workspace::output(&mut npm)?;
-    let mut pip = Command::new("python3");
-    pip.current_dir(folder).args(["-m", "pip", "install", "--quiet", "--target", "python", "psycopg[binary]"]);
-    workspace::output(&mut pip)?;
+    packages::npm(folder, &["pg@8.23.1"])?;
+    packages::pip(&folder.join("python"), &["psycopg[binary]==3.3.9"])?;
     let document = read("docs/postgres.md")?;
     let blocks: Vec<&str> = document.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     if blocks.len() != RUST.len() {

@@ -91,17 +91,7 @@ pub(super) fn debian() -> Result<PathBuf, String> {
 fn npm(folder: &Path, version: &str) -> Result<PathBuf, String> {
     let folder = folder.join(version);
     fs::create_dir(&folder).map_err(|error| format!("make a folder: {error}"))?;
-    let mut npm = Command::new(packages::find("npm").ok_or("npm is gone")?);
-    npm.current_dir(&folder).args([
-        "install",
-        "--no-audit",
-        "--no-fund",
-        "--silent",
-        "--ignore-scripts",
-        "--prefix",
-        ".",
-    ]);
-    workspace::output(npm.arg(format!("{NPM}@{version}")))?;
+    packages::npm(&folder, &[&format!("{NPM}@{version}")])?;
     let package = folder.join("node_modules").join(NPM);
     // Its libraries are found by links that no archive of npm's can hold.
     workspace::output(Command::new("node").current_dir(&package).arg("scripts/hydrate-symlinks.js"))?;

@@ -6,8 +6,8 @@ use serde_json::{Value as Json, json};
 
 use super::bench::{Bench, Integration, write};
 use super::server::{Running, Server, exchange, wait_until};
-use crate::packages::Package;
-use crate::workspace::{self, Done};
+use crate::packages::{self, Package};
+use crate::workspace::Done;
 
 pub(super) const INTEGRATION: Integration = Integration {
     name: "telemetry",
@@ -23,9 +23,7 @@ const OF_REQUEST: &str = "00-11111111111111111111111111111111-2222222222222222-0
 fn run(bench: &Bench) -> Done {
     let folder = bench.folder.path();
     write(&folder.join("collector.py"), include_str!("collector.py"))?;
-    let mut pip = Command::new("python3");
-    pip.current_dir(folder).args(["-m", "pip", "install", "--quiet", "--target", "python", "opentelemetry-proto==1.*"]);
-    workspace::output(&mut pip)?;
+    packages::pip(&folder.join("python"), &["opentelemetry-proto==1.45.2"])?;
     let mut python = Command::new("python3");
     python.current_dir(folder).env("PYTHONPATH", folder.join("python")).args(["collector.py", "seen"]);
     let mut running = Running::start(&mut python)?;

@@ -53,22 +53,8 @@ fn install(folder: &Path) -> Done {
     for (name, text) in [("receiver.mjs", include_str!("receiver.mjs")), ("receiver.py", include_str!("receiver.py"))] {
         write(&folder.join(name), text)?;
     }
-    let npm = packages::find("npm").ok_or("npm is gone")?;
-    let mut npm = Command::new(npm);
-    npm.current_dir(folder).args(["install", "--no-audit", "--no-fund", "--silent", "standardwebhooks", "cloudevents"]);
-    workspace::output(&mut npm)?;
-    let mut pip = Command::new("python3");
-    pip.current_dir(folder).args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--target",
-        "python",
-        "standardwebhooks",
-        "cloudevents",
-    ]);
-    workspace::output(&mut pip).map(drop)
+    packages::npm(folder, &["standardwebhooks@1.1.1", "cloudevents@10.0.0"])?;
+    packages::pip(&folder.join("python"), &["standardwebhooks==1.1.0", "cloudevents==2.2.0"])
 }
 
 /// A receiver, ended when it is dropped.
