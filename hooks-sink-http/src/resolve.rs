@@ -208,7 +208,7 @@ mod tests {
         let (port, connections) = listen("127.0.0.1").await;
         let _dead = dead(port).await;
         let config = HttpConfig::new("http://rebinding.example/");
-        let attempt = std::time::Duration::from_secs(2);
+        let attempt = std::time::Duration::from_secs(20);
         let settings = Ready::new(&config).unwrap().client.within(attempt);
         let client = settings.build(&Files::default(), answering(&[&["127.0.0.2", "127.0.0.1"]]), None).unwrap();
         let answered = tokio::time::timeout(attempt, post(&client, "rebinding.example", port)).await;

@@ -145,11 +145,13 @@ async fn misbehave(mut stream: TcpStream, does: Does, events: Events) {
     }
 }
 
-fn retry() -> RetryPolicy {
+/// An attempt that the receiver ends takes as long as it takes.
+fn retry(does: Does) -> RetryPolicy {
+    let ends = matches!(does, Does::Answer(_) | Does::Reset | Does::CloseIdle);
     RetryPolicy::default()
         .initial(HumanDuration::new(Duration::from_millis(1)))
         .max(HumanDuration::new(Duration::from_millis(20)))
-        .attempt_timeout(HumanDuration::new(Duration::from_millis(300)))
+        .attempt_timeout(HumanDuration::new(Duration::from_secs(if ends { 60 } else { 2 })))
 }
 
 fn event(number: usize, length: usize) -> Envelope {
@@ -172,7 +174,7 @@ async fn run(does: Does) -> (HookStatus, BTreeSet<String>) {
     let dispatcher = Dispatcher::new(bus.clone());
     let batch = BatchLimits::immediate().max_events(10.try_into().unwrap());
     let hook = |id, url: String| Hook::new(id, HttpConfig::new(url)).unwrap().batch(batch);
-    dispatcher.add(hook("bad", format!("http://{}/", bad.address)).retry(retry())).await.unwrap();
+    dispatcher.add(hook("bad", format!("http://{}/", bad.address)).retry(retry(does))).await.unwrap();
     dispatcher.add(hook("good", good.url("/"))).await.unwrap();
     let length = if matches!(does, Does::ReadNothing) { 100_000 } else { 10 };
     let mut slice = SliceBuilder::new("/test");
