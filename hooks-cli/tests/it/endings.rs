@@ -80,7 +80,7 @@ fn a_hook_that_is_held_because_of_refusals_says_so() {
 #[test]
 fn running_out_of_retries_ends_with_1_and_the_count() {
     let receiver = Receiver::on_thread(|_| 503);
-    let ended = place(&receiver, "retry = { initial = '1ms', max = '2ms', max_elapsed = '500ms' }").pipe(events(4));
+    let ended = place(&receiver, "retry = { initial = '1ms', max = '2ms', max_elapsed = '3s' }").pipe(events(4));
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     assert!(ended.err.contains("hook `orders`: 4 events dropped (4 expired)"), "{}", ended.err);
     assert!(receiver.seen().len() > 1);

@@ -145,11 +145,13 @@ fn what_never_works_ends_it_and_says_how_far_it_came() {
 #[test]
 fn a_server_that_is_not_there_is_waited_for() {
     let place = Place::new("");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let ended = publish(&place, &format!("http://{free}"), &["--timeout", "500ms"], &event(1));
+    // Its port is kept, and nobody listens there.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let ended = publish(&place, &format!("http://{}", bound.local_addr().unwrap()), &["--timeout", "5s"], &event(1));
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     assert!(ended.err.contains("waiting: no answer: ") && ended.err.contains("Connection refused"), "{}", ended.err);
-    assert!(ended.err.contains("timed out after 500ms") && ended.err.contains("nothing was accepted"), "{}", ended.err);
+    assert!(ended.err.contains("timed out after 5s") && ended.err.contains("nothing was accepted"), "{}", ended.err);
 }
 
 /// The server may have accepted what it never answered, or could not say anything about.

@@ -134,7 +134,7 @@ fn a_file_that_may_get_no_longer_is_an_error_and_not_the_end() {
 
     let place = Place::new(&file_hook("a"));
     let ended = crate::command::run(
-        limited(&place, 2, &["pipe", "-c", "hooks.toml", "--timeout", "1s"]),
+        limited(&place, 2, &["pipe", "-c", "hooks.toml", "--timeout", "10s"]),
         events(50).as_bytes(),
     );
     assert_eq!(ended.code, Some(1), "{}", ended.err);
