@@ -48,7 +48,9 @@ mod verify;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use hooks_test::LATE;
 
 use crate::command::{Ended, Place, Running};
 
@@ -138,6 +140,15 @@ impl Daemon {
     pub(crate) fn stop(self) -> Ended {
         self.running.signal("TERM");
         self.running.wait()
+    }
+}
+
+/// Looks until it is so.
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < LATE, "waited in vain: {what}");
+        std::thread::yield_now();
     }
 }
 

@@ -26,6 +26,12 @@ use crate::command::{Place, event};
 /// Says where a `nats-server` is. Without it, these tests are skipped.
 const VARIABLE: &str = "HOOKS_NATS_SERVER";
 
+/// A lease so long that no daemon counts as dead for its silence.
+const LONG: &str = "90s";
+
+/// A lease whose end, or next heartbeat, is waited for.
+const SHORT: &str = "5s";
+
 struct Server {
     child: Child,
     port: u16,
@@ -72,7 +78,7 @@ impl Server {
     }
 
     fn config(&self, hooks: &str) -> String {
-        self.with_lease("2s", hooks)
+        self.with_lease(LONG, hooks)
     }
 
     fn with_lease(&self, lease: &str, hooks: &str) -> String {

@@ -3,7 +3,7 @@
 use hooks_test::http::Receiver;
 use hooks_test::postgres::Server;
 
-use super::{Daemon, JSON, http_hook};
+use super::{Daemon, JSON, http_hook, until};
 use crate::command::{Place, event};
 
 /// The first block of this language in the document.
@@ -16,16 +16,8 @@ fn documented(language: &str) -> String {
 fn config(server: &Server, hooks: &str) -> String {
     let port = server.port;
     format!(
-        "[bus]\nkind = 'postgres'\nhosts = ['127.0.0.1:{port}']\nlease = '2s'\n[ingest]\nlisten = '127.0.0.1:0'\n{hooks}"
+        "[bus]\nkind = 'postgres'\nhosts = ['127.0.0.1:{port}']\nlease = '60s'\n[ingest]\nlisten = '127.0.0.1:0'\n{hooks}"
     )
-}
-
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let begin = std::time::Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed().as_secs() < 60, "waited in vain: {what}");
-        std::thread::yield_now();
-    }
 }
 
 /// A user's first time: a database, the config and the transaction that the documentation shows.
@@ -63,7 +55,7 @@ fn a_schema_that_was_made_by_hand_is_used_by_two_daemons() {
     for (daemon, number) in [(&one, 1), (&other, 2)] {
         assert_eq!(daemon.post(JSON, event(number)).status, 202);
     }
-    until("deliveries", || receiver.events("/a").len() == 2 && receiver.events("/b").len() == 2);
+    until("deliveries", || receiver.events("/a").len() >= 2 && receiver.events("/b").len() >= 2);
     assert_eq!((one.stop().code, other.stop().code), (Some(0), Some(0)));
 }
 

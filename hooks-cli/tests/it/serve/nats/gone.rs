@@ -6,12 +6,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use hooks_test::http::Receiver;
 use serde_json::Value as Json;
 
-use super::{Server, operate, receiver_that_refuses, status, until};
+use super::{SHORT, Server, operate, receiver_that_refuses, status, until};
 use crate::command::event;
 use crate::serve::{Daemon, JSON, LINES, http_hook};
-
-/// So long that no daemon counts as dead for its silence.
-pub(super) const LONG: &str = "90s";
 
 /// Two daemons with the hooks `a` and `b`, each of which owns one.
 fn two(config: &str) -> [Daemon; 2] {
@@ -38,7 +35,7 @@ fn a_daemon_that_was_killed_is_gone_at_once() {
     let Some(server) = Server::start() else { return };
     let receiver = Receiver::on_thread(|_| 200);
     let config = [http_hook("a", &receiver.url("/a")), http_hook("b", &receiver.url("/b"))].concat();
-    let (owner, other, _) = by_ownership(two(&server.with_lease(LONG, &config)));
+    let (owner, other, _) = by_ownership(two(&server.config(&config)));
     owner.kill();
     let place = &other.place;
     let hooks = until(place, |hooks| hooks[0]["state"] == "no owner");
@@ -59,7 +56,7 @@ fn a_daemon_that_was_killed_is_gone_at_once() {
 fn when_all_were_killed_operators_work_on_what_nats_keeps() {
     let Some(server) = Server::start() else { return };
     let (receiver, _) = receiver_that_refuses();
-    let daemon = Daemon::start(&server.with_lease(LONG, &http_hook("a", &receiver.url("/a"))));
+    let daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
     let lines: String = (1..4).map(|number| event(number) + "\n").collect();
     assert_eq!(daemon.post(LINES, lines).status, 202);
     until(&daemon.place, |hooks| hooks[0]["dead_letters"] == 1 && hooks[0]["lag"]["events"] == 0);
@@ -80,7 +77,7 @@ fn when_all_were_killed_operators_work_on_what_nats_keeps() {
 fn a_replay_in_place_of_a_daemon_that_was_killed_waits_for_the_end_of_its_lease() {
     let Some(server) = Server::start() else { return };
     let (receiver, answer) = receiver_that_refuses();
-    let daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
+    let daemon = Daemon::start(&server.with_lease(SHORT, &http_hook("a", &receiver.url("/a"))));
     let lines: String = (1..4).map(|number| event(number) + "\n").collect();
     assert_eq!(daemon.post(LINES, lines).status, 202);
     until(&daemon.place, |hooks| hooks[0]["dead_letters"] == 1 && hooks[0]["lag"]["events"] == 0);
@@ -96,7 +93,7 @@ fn a_replay_in_place_of_a_daemon_that_was_killed_waits_for_the_end_of_its_lease(
 fn whoever_looks_first_sees_how_old_a_sign_of_life_is() {
     let Some(server) = Server::start() else { return };
     let receiver = Receiver::on_thread(|_| 200);
-    let daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
+    let daemon = Daemon::start(&server.with_lease(SHORT, &http_hook("a", &receiver.url("/a"))));
     let pid = process(&daemon);
     let (_, out) = operate(&daemon.place, "log info");
     assert!(out.contains(&pid), "{out}");
@@ -118,7 +115,7 @@ fn a_daemon_that_hangs_is_named() {
             "[[hooks]]\nid = '{id}'\nsink = {{ kind = 'http', url = '{url}' }}\nretry = {{ attempt_timeout = '1s' }}\n"
         )
     };
-    let config = server.with_lease(LONG, &[patient("a"), patient("b")].concat());
+    let config = server.config(&[patient("a"), patient("b")].concat());
     let (owner, other, name) = by_ownership(two(&config));
     owner.running.signal("STOP");
     let place = &other.place;
@@ -140,8 +137,8 @@ fn a_daemon_that_hangs_is_named() {
 fn a_daemon_that_comes_back_reads_first_which_hooks_are_disabled() {
     let Some(server) = Server::start() else { return };
     let receiver = Receiver::on_thread(|_| 200);
-    let daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
-    let other = Daemon::start(&server.config(&http_hook("b", &receiver.url("/b"))));
+    let daemon = Daemon::start(&server.with_lease(SHORT, &http_hook("a", &receiver.url("/a"))));
+    let other = Daemon::start(&server.with_lease(SHORT, &http_hook("b", &receiver.url("/b"))));
     let place = &daemon.place;
     until(place, |hooks| hooks.iter().all(|hook| hook["owner"].is_string()));
     // It is asked to disable the hook, which takes effect without it, and not to enable and disable it again.
@@ -173,7 +170,7 @@ fn whoever_takes_over_a_disabled_hook_leaves_it_disabled() {
     let receiver =
         Receiver::on_thread(move |seen| if seen.path() == "/a" { given.load(Ordering::Relaxed) } else { 200 });
     let config = [http_hook("a", &receiver.url("/a")), http_hook("b", &receiver.url("/b"))].concat();
-    let (owner, other, _) = by_ownership(two(&server.config(&config)));
+    let (owner, other, _) = by_ownership(two(&server.with_lease(SHORT, &config)));
     let lines: String = (1..4).map(|number| event(number) + "\n").collect();
     assert_eq!(owner.post(LINES, lines).status, 202);
     until(&other.place, |hooks| hooks[0]["disabled"]["by"] == "receiver");

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use hooks_test::http::Receiver;
 use serde_json::Value as Json;
 
-use super::{Server, operate, receiver_that_refuses, until};
+use super::{SHORT, Server, operate, receiver_that_refuses, until};
 use crate::command::{Place, event, run};
 use crate::serve::{Answer, Daemon, JSON, LINES, http_hook};
 
@@ -29,7 +29,7 @@ fn ready(daemon: &Daemon, expected: u16) -> Answer {
 fn a_purged_bucket_shows_and_skips_nothing() {
     let Some(server) = Server::start() else { return };
     let receiver = Receiver::on_thread(|_| 200);
-    let mut daemon = Daemon::start(&server.config(&http_hook("a", &receiver.url("/a"))));
+    let mut daemon = Daemon::start(&server.with_lease(SHORT, &http_hook("a", &receiver.url("/a"))));
     until(&daemon.place, |hooks| hooks[0]["owner"].is_string());
     server.by_client(async |client| {
         let bucket = client.get_stream("KV_hooks-hooks").await.unwrap();
@@ -69,7 +69,8 @@ fn an_entry_that_nobody_can_read_shows_until_it_is_removed() {
 fn whoever_reads_a_stream_that_is_gone_leaves_its_hooks_to_others() {
     let Some(server) = Server::start() else { return };
     let receiver = Receiver::on_thread(|_| 200);
-    let config = server.config(&http_hook("a", &receiver.url("/a")));
+    // Shorter than all this takes: `status` fails as long as the old one counts as alive.
+    let config = server.with_lease("2s", &http_hook("a", &receiver.url("/a")));
     let old = Daemon::start(&config);
     until(&old.place, |hooks| hooks[0]["owner"].is_string());
     server.by_client(async |client| client.delete_stream("hooks").await.map(drop).unwrap());
@@ -90,7 +91,7 @@ fn whoever_reads_a_stream_that_is_gone_leaves_its_hooks_to_others() {
 #[test]
 fn a_daemon_whose_stream_is_gone_is_seen_and_says_so() {
     let Some(server) = Server::start() else { return };
-    let daemon = Daemon::start(&server.config(&http_hook("a", "http://127.0.0.1:1/")));
+    let daemon = Daemon::start(&server.with_lease(SHORT, &http_hook("a", "http://127.0.0.1:1/")));
     until(&daemon.place, |hooks| hooks[0]["owner"].is_string());
     server.by_client(async |client| {
         let config = client.get_stream("hooks").await.unwrap().cached_info().config.clone();

@@ -5,14 +5,14 @@ use serde_json::json;
 
 use super::super::sealed::{TRACE, bytes_below, everything_said, holds, no_secret_is_in};
 use super::super::{Answer, Daemon, JSON};
-use super::Server;
+use super::{SHORT, Server};
 use crate::command::{Running, event};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 pub(super) fn config(server: &Server) -> String {
     let api = "[api.sink_options.http]\nallow_cidrs = ['127.0.0.0/8']\n";
-    format!("api.secrets_key_file = 'keys'\n{}", server.config(api))
+    format!("api.secrets_key_file = 'keys'\n{}", server.with_lease(SHORT, api))
 }
 
 pub(super) fn start(config: &str) -> Daemon {

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::gone::by_ownership;
 use super::managed::ask;
-use super::{Server, operate, until};
+use super::{SHORT, Server, operate, until};
 use crate::command::event;
 use crate::serve::{Daemon, LINES, http_hook};
 
@@ -28,7 +28,7 @@ fn marked(numbers: impl IntoIterator<Item = usize>) -> Vec<(usize, bool)> {
 fn the_owner_sends_past_events_again_whoever_is_asked() {
     let Some(server) = Server::start() else { return };
     let receiver = Receiver::on_thread(|_| 200);
-    let config = server.config(&http_hook("a", &receiver.url("/a")));
+    let config = server.with_lease(SHORT, &http_hook("a", &receiver.url("/a")));
     let daemons = [Daemon::start(&config), Daemon::start(&config)];
     assert_eq!(daemons[0].post(LINES, (0..EVENTS).map(|number| event(number) + "\n").collect::<String>()).status, 202);
     until(&daemons[0].place, |hooks| hooks[0]["position"] == EVENTS && hooks[0]["owner"].is_string());

@@ -4,7 +4,7 @@ use hooks_test::http::Receiver;
 use serde_json::Value as Json;
 
 use super::managed::ask;
-use super::{Server, operate, until};
+use super::{SHORT, Server, operate, until};
 use crate::command::event;
 use crate::serve::{Daemon, LINES, http_hook};
 
@@ -26,7 +26,7 @@ fn numbers(receiver: &Receiver, from: usize) -> Vec<usize> {
 fn the_owner_moves_a_hook_and_the_next_one_goes_on_there() {
     let Some(server) = Server::start() else { return };
     let receiver = Receiver::on_thread(|_| 200);
-    let config = server.config(&http_hook("a", &receiver.url("/a")));
+    let config = server.with_lease(SHORT, &http_hook("a", &receiver.url("/a")));
     let (one, other) = (Daemon::start(&config), Daemon::start(&config));
     assert_eq!(one.post(LINES, (0..10).map(|number| event(number) + "\n").collect::<String>()).status, 202);
     has(&one, &receiver, 10);
