@@ -105,12 +105,13 @@ fn a_receiver_that_calls_before_it_answers_is_delivered_to_at_once() {
         }
         answer(200, "")
     });
-    let daemon = Daemon::start(&config(&receiver.url("/in")));
+    let mut daemon = Daemon::start(&config(&receiver.url("/in")));
     *daemon_at.lock().unwrap() = Some(daemon.address);
     assert_eq!(daemon.post(JSON, event(1)).status, 202);
     until(&daemon, || posts(&receiver) == 1);
     // Another url is another receiver.
     daemon.reload(&config(&receiver.url("/other")));
+    daemon.running.wait_for("replaced hook=orders");
     assert_eq!(daemon.post(JSON, event(2)).status, 202);
     until(&daemon, || posts(&receiver) == 2);
     let given = addresses(&receiver);

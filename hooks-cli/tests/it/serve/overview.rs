@@ -196,7 +196,8 @@ fn top_shows_what_is_accepted_and_which_hooks_are_in_trouble() {
     let receiver = Receiver::on_thread(|_| 500);
     let daemon = Daemon::start(&format!("{}{}", file_hook("good"), http_hook("bad", &receiver.url("/"))));
     assert_eq!(daemon.post(JSON, event(1)).status, 202);
-    until(&daemon, &receiver, "/", 1);
+    let state = "hooks_endpoint_state{hook=\"bad\",state=\"backing_off\"}";
+    super::until("the hook backs off", || daemon.metric(state) == Some(1.0));
     let url = format!("http://{}", daemon.address);
     for place in [["-c", "hooks.toml"], ["--url", &url]] {
         let ended = daemon.place.run(&[&["top", "--once"], &place[..]].concat());

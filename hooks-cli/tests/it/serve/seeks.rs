@@ -7,7 +7,7 @@ use hooks_test::http::Receiver;
 
 use super::durable::operate;
 use super::managed::LOOPBACK;
-use super::{Answer, Client, Daemon, JSON, LINES, MEMORY, http_hook};
+use super::{Answer, Client, Daemon, JSON, LINES, MEMORY, http_hook, until};
 use crate::command::{Place, event};
 
 /// A receiver that answers what the second one says.
@@ -24,9 +24,15 @@ fn publish(daemon: &Daemon, numbers: std::ops::Range<usize>) {
 
 /// Waits until so many events came.
 fn has(daemon: &Daemon, receiver: &Receiver, events: usize) {
-    while receiver.events("/").len() < events {
+    until("events", || {
         daemon.get("/healthz");
-    }
+        receiver.events("/").len() >= events
+    });
+}
+
+/// Waits until the hook has nothing left to do.
+fn settled(daemon: &Daemon) {
+    until("all is settled", || daemon.metric("hooks_pending_events{hook=\"a\"}") == Some(0.0));
 }
 
 fn all(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
@@ -57,14 +63,14 @@ fn a_hook_goes_back_and_ahead_while_the_daemon_runs() {
     let daemon = Daemon::start(&http_hook("a", &receiver.url("/")));
     publish(&daemon, 0..10);
     has(&daemon, &receiver, 10);
-    while daemon.metric("hooks_pending_events{hook=\"a\"}") != Some(0.0) {}
+    settled(&daemon);
     let would = said(&daemon.place, "earliest", &["--dry-run"]);
     assert_eq!(would, "hook `a` would go back from position 10 to 0: 10 events would come again\n");
     assert_eq!(receiver.events("/").len(), 10);
     let went = said(&daemon.place, "1h", &[]);
     assert_eq!(went, "hook `a` goes back from position 10 to 0: 10 events come again\n");
     has(&daemon, &receiver, 20);
-    while daemon.metric("hooks_pending_events{hook=\"a\"}") != Some(0.0) {}
+    settled(&daemon);
     assert_eq!(said(&daemon.place, "end", &[]), "hook `a` is at position 10 already: nothing changes\n");
 
     status.store(503, Ordering::Relaxed);
@@ -79,8 +85,11 @@ fn a_hook_goes_back_and_ahead_while_the_daemon_runs() {
     status.store(200, Ordering::Relaxed);
     let before = receiver.events("/").len();
     publish(&daemon, 15..16);
-    has(&daemon, &receiver, before + 1);
-    assert_eq!(receiver.events("/")[before..], all(15..16));
+    until("the last one", || receiver.events("/").contains(&event(15)));
+    // An attempt that was under way when they were skipped may be answered behind that.
+    let came = receiver.events("/").split_off(before);
+    let (skipped, others): (Vec<_>, Vec<_>) = came.into_iter().partition(|event| all(10..15).contains(event));
+    assert!(others == all(15..16) && skipped.len() <= 5, "{others:?} {skipped:?}");
     assert_eq!(receiver.events("/")[..20], all((0..10).chain(0..10)));
     let ended = daemon.stop();
     assert!(ended.err.contains("5 skipped"), "{}", ended.err);
@@ -92,7 +101,7 @@ fn a_hook_is_moved_over_http() {
     let daemon = Daemon::start(&http_hook("a", &receiver.url("/")));
     publish(&daemon, 0..10);
     has(&daemon, &receiver, 10);
-    while daemon.metric("hooks_pending_events{hook=\"a\"}") != Some(0.0) {}
+    settled(&daemon);
     let moved = ask(&daemon, "/v1/hooks/a/seek", r#"{"to":7}"#);
     let json =
         serde_json::json!({ "before": 10, "after": 7, "again": 3, "skipped": 0, "exact": true, "reached": true });
@@ -121,7 +130,7 @@ fn a_folder_without_a_daemon_is_enough_and_what_was_answered_survives_a_kill() {
     let daemon = Daemon::start(&http_hook("a", &receiver.url("/")));
     publish(&daemon, 0..10);
     has(&daemon, &receiver, 10);
-    while daemon.metric("hooks_pending_events{hook=\"a\"}") != Some(0.0) {}
+    settled(&daemon);
     daemon.running.signal("TERM");
     daemon.running.wait();
     let place = daemon.place;
@@ -140,7 +149,7 @@ fn a_folder_without_a_daemon_is_enough_and_what_was_answered_survives_a_kill() {
     let daemon = Daemon::again(place);
     has(&daemon, &receiver, 16);
     assert_eq!(receiver.events("/")[10..], all(4..10));
-    while daemon.metric("hooks_pending_events{hook=\"a\"}") != Some(0.0) {}
+    settled(&daemon);
     said(&daemon.place, "earliest", &[]);
     let daemon = Daemon::again(daemon.kill());
     while !receiver.events("/")[16..].contains(&event(9)) {
@@ -163,6 +172,7 @@ fn hooks_of_the_api_disabled_ones_and_those_that_are_gone_from_the_config_are_mo
     assert_eq!(made.status, 201, "{made:?}");
     publish(&daemon, 0..4);
     has(&daemon, &receiver, 4);
+    settled(&daemon);
     assert_eq!(ask(&daemon, "/v1/hooks/a/disable", "").status, 200);
     assert_eq!(ask(&daemon, "/v1/hooks/a/seek", r#"{"to":"earliest"}"#).json()["again"], 4);
     publish(&daemon, 4..5);

@@ -67,10 +67,10 @@ fn memory_stays_bounded_while_one_hook_hangs_and_another_fails_by_half() {
         Receiver::forgetful(move |_| if answers.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { 500 } else { 200 });
     let (hanging, half) = (http_hook("hanging", &hanging.url("/")), http_hook("half", &half.url("/")));
     let file = file_hook("all") + "queue.overflow = 'block'\n";
-    let daemon = Daemon::with(
-        &[MEMORY.to_owned(), file, hanging, half].concat(),
-        &["--grace", "0s", "--log", "error,hooks_cli=info"],
-    );
+    // Long enough for a disk that is busy.
+    let memory = format!("{MEMORY}ingest.publish_timeout = '50s'\n");
+    let daemon =
+        Daemon::with(&[memory, file, hanging, half].concat(), &["--grace", "0s", "--log", "error,hooks_cli=info"]);
 
     // By then every queue is full that will be.
     let (first, all) = (events / 10 / CLIENTS, events / CLIENTS);

@@ -48,9 +48,10 @@ fn arrived(receiver: &Receiver) -> usize {
 
 /// Asks the daemon for something until this is so.
 pub(super) fn until(daemon: &Daemon, is_so: impl Fn() -> bool) {
-    while !is_so() {
+    super::until("the receiver", || {
         daemon.get("/healthz");
-    }
+        is_so()
+    });
 }
 
 pub(super) fn status(place: &Place) -> String {
@@ -60,7 +61,7 @@ pub(super) fn status(place: &Place) -> String {
 #[test]
 fn a_hook_is_held_until_the_receiver_grants_and_loses_nothing() {
     let (receiver, grants) = receiver();
-    let daemon = Daemon::start(&config(&receiver.url("/in")));
+    let mut daemon = Daemon::start(&config(&receiver.url("/in")));
     assert_eq!(daemon.post(JSON, event(1)).status, 202);
     for _ in 0..3 {
         receiver.wait();
@@ -88,10 +89,12 @@ fn a_hook_is_held_until_the_receiver_grants_and_loses_nothing() {
     };
     let before = asked("/in");
     daemon.reload(&(config(&receiver.url("/in")) + "metadata = { env = 'x' }\n"));
+    daemon.running.wait_for("replaced hook=orders");
     assert_eq!(daemon.post(JSON, event(2)).status, 202);
     until(&daemon, || posts(&receiver) == 2);
     assert_eq!(asked("/in"), before);
     daemon.reload(&config(&receiver.url("/other")));
+    daemon.running.wait_for("replaced hook=orders");
     assert_eq!(daemon.post(JSON, event(3)).status, 202);
     until(&daemon, || posts(&receiver) == 3);
     assert_eq!((asked("/other"), daemon.stop().code), (1, Some(0)));
