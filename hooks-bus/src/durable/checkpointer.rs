@@ -11,16 +11,13 @@ use super::inner::Inner;
 use super::retention::Reclaim;
 use super::subscriber::Subscriber;
 
-/// Time between two searches for segments older than `max_age` or `retain`.
-const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
-
 /// Time to the next try after a failure, if nothing changes before.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs until [`DirtySet::stop`](super::dirty_set::DirtySet::stop).
 pub(crate) fn run(inner: &Inner) {
     let ages = inner.config.max_age.is_some() || !inner.config.retain.get().is_zero();
-    let expiry = ages.then_some(EXPIRY_INTERVAL);
+    let expiry = ages.then_some(inner.pace.expiry);
     let mut begun = Instant::now();
     loop {
         let retry = inner.storage.health.may_pass().then_some(RETRY_INTERVAL);

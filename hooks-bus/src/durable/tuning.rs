@@ -22,12 +22,15 @@ pub(crate) struct Pace {
     pub(crate) gather: Duration,
     /// Where a hook has settled its first batch since the start: a process that is killed again and again gets on.
     pub(crate) first: Duration,
+    /// To the next search for segments older than `max_age` or `retain`, where nothing is committed.
+    pub(crate) expiry: Duration,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
         // With the time that a commit takes, positions are safe within 100 ms.
-        let pace = Pace { gather: Duration::from_millis(80), first: Duration::from_millis(5) };
+        let (gather, first) = (Duration::from_millis(80), Duration::from_millis(5));
+        let pace = Pace { gather, first, expiry: Duration::from_secs(1) };
         Self { pace, clock: now, steady }
     }
 }

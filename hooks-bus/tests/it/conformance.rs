@@ -82,10 +82,8 @@ mod durable {
 #[cfg(feature = "nats")]
 mod nats {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use hooks_bus::{NatsBus, NatsConfig};
-    use hooks_core::HumanDuration;
 
     use super::*;
     use crate::nats::{config, server::Server};
@@ -120,9 +118,7 @@ mod nats {
         let stores = AtomicUsize::new(0);
         let make = async || {
             let name = format!("bus-{}", stores.fetch_add(1, Ordering::Relaxed));
-            // However busy the machine is, nobody who lives is taken for dead.
-            let lease = HumanDuration::new(Duration::from_secs(10));
-            Nats(NatsConfig { name, lease, max_dead_letters: 4, ..config(&[&server]) })
+            Nats(NatsConfig { name, max_dead_letters: 4, ..config(&[&server]) })
         };
         let report = bus::check(make).await;
         report.assert_passed();
@@ -134,10 +130,8 @@ mod nats {
 #[cfg(feature = "postgres")]
 mod postgres {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use hooks_bus::{PostgresBus, PostgresConfig};
-    use hooks_core::HumanDuration;
 
     use super::*;
     use crate::postgres::config;
@@ -169,9 +163,7 @@ mod postgres {
         let make = async || {
             let name = format!("bus{}", stores.fetch_add(1, Ordering::Relaxed));
             server.database(&name);
-            // However busy the machine is, nobody who lives is taken for dead.
-            let lease = HumanDuration::new(Duration::from_secs(10));
-            Postgres(PostgresConfig { lease, max_dead_letters: 4, ..config(&server, &name) })
+            Postgres(PostgresConfig { max_dead_letters: 4, ..config(&server, &name) })
         };
         let report = bus::check(make).await;
         report.assert_passed();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hooks_core::{Bus, DropReason, Filter, HumanDuration};
 
 use super::sim::SimDisk;
-use super::{CLOCK, End, TUNING, block_on, config, gone, number, slice};
+use super::{End, TUNING, block_on, config, gone, number, slice};
 use crate::durable::DurableBus;
 use crate::durable::disk::Disk as _;
 use crate::durable::format::{HEADER_BYTES, segment_name};
@@ -16,14 +16,17 @@ use crate::durable::tuning::Tuning;
 
 #[test]
 fn what_is_older_than_max_age_is_given_up_a_segment_at_a_time() {
+    static NOW: AtomicU64 = AtomicU64::new(1_000_000);
+    const CLOCK: fn() -> u64 = || NOW.load(Ordering::Relaxed);
     let mut config = config();
     config.max_age = Some(HumanDuration::new(Duration::from_secs(100)));
-    let bus = DurableBus::on(Arc::new(SimDisk::default()), &config, TUNING, Hold::UntilPublished).unwrap();
+    let tuning = Tuning { clock: CLOCK, steady: CLOCK, ..TUNING };
+    let bus = DurableBus::on(Arc::new(SimDisk::default()), &config, tuning, Hold::UntilPublished).unwrap();
     block_on(async {
         let mut slow = End::new(&bus, "slow", Filter::types(["test.0"])).await;
         for round in 0..20 {
             bus.publish(slice(round * 3..round * 3 + 3)).await.unwrap();
-            CLOCK.fetch_add(10, Ordering::Relaxed);
+            NOW.fetch_add(10, Ordering::Relaxed);
             bus.0.inner.expire().unwrap();
         }
         // Of 200 seconds the last 100 are there, and at most a quarter more that shares a segment with them.

@@ -13,7 +13,7 @@ use tokio::runtime::Builder;
 use super::super::blocking::{CALLS, READS};
 use super::sim::{Call, Fault, SimDisk};
 use super::{
-    Disk as _, DurableBus, End, Hold, Pace, TUNING, Tuning, block_on, config, gone, hook, number, open, slice,
+    Disk as _, DurableBus, End, HOUR, Hold, Pace, TUNING, Tuning, block_on, config, gone, hook, number, open, slice,
 };
 
 /// Publishes while one operation fails. Returns the accepted events, the errors, and the health of the bus.
@@ -169,7 +169,7 @@ fn a_disk_that_hangs_leaves_threads_to_others() {
 #[test]
 fn a_bus_that_can_begin_no_file_is_not_well_because_the_folder_can_be_listed() {
     let disk = SimDisk::default();
-    let tuning = Tuning { pace: Pace { gather: Duration::ZERO, first: Duration::ZERO }, ..TUNING };
+    let tuning = Tuning { pace: Pace { gather: Duration::ZERO, first: Duration::ZERO, expiry: HOUR }, ..TUNING };
     let bus = DurableBus::on(Arc::new(disk.clone()), &config(), tuning, Hold::UntilPublished).unwrap();
     disk.fail(Fault { at: 0, times: usize::MAX, calls: &[Call::Create], kind: ErrorKind::PermissionDenied });
     block_on(bus.publish(slice([0]))).unwrap_err();

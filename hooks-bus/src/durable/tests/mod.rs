@@ -22,7 +22,6 @@ mod window;
 mod workload;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hooks_core::{ByteSize, HumanDuration, Slice, bus::Delivery};
@@ -37,14 +36,12 @@ use super::{DurableBus, Handle};
 use sim::SimDisk;
 
 /// Checkpoints are written only when a test says so.
-const TUNING: Tuning = Tuning { pace: Pace { gather: HOUR, first: HOUR }, clock, steady: clock };
+const TUNING: Tuning = Tuning { pace: Pace { gather: HOUR, first: HOUR, expiry: HOUR }, clock, steady: clock };
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Stands still until a test sets it.
-static CLOCK: AtomicU64 = AtomicU64::new(1_000_000);
-
+/// Stands still: tests that run at the same time have it, too.
 fn clock() -> u64 {
-    CLOCK.load(Ordering::Relaxed)
+    1_000_000
 }
 
 fn config() -> DurableConfig {

@@ -21,7 +21,7 @@ fn kept(disk: &SimDisk, hook: &str) -> u64 {
 #[test]
 fn the_first_settled_batch_of_each_hook_is_kept_at_once() {
     let disk = SimDisk::default();
-    let pace = Pace { gather: HOUR, first: Duration::ZERO };
+    let pace = Pace { gather: HOUR, first: Duration::ZERO, expiry: HOUR };
     let bus = DurableBus::on(Arc::new(disk.clone()), &config(), Tuning { pace, ..TUNING }, Hold::UntilPublished);
     let bus = bus.unwrap();
     let mut hooks = ["a", "b"].map(|hook| (hook, block_on(End::earliest(&bus, hook))));

@@ -29,7 +29,8 @@ pub(crate) fn config(servers: &[&Server]) -> NatsConfig {
     NatsConfig {
         servers: servers.iter().map(|server| server.url()).collect(),
         max_bytes: Some(hooks_core::ByteSize::new(64 << 20)),
-        lease: hooks_core::HumanDuration::new(Duration::from_secs(2)),
+        // However busy the machine is, nobody who lives is taken for dead.
+        lease: hooks_core::HumanDuration::new(Duration::from_secs(30)),
         ..NatsConfig::default()
     }
 }

@@ -4,14 +4,21 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use hooks_bus::{NatsBus, NatsConfig};
-use hooks_core::{Bus, BusError, Filter, HookId, bus::Read};
+use hooks_core::{Bus, BusError, Filter, HookId, HumanDuration, bus::Read};
 use hooks_test::{End, numbers, pause, soon, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::{Server, bus, config, disabled, each_once, events, publish};
+use super::{Server, config, disabled, each_once, events, publish};
+
+/// Short, since it is waited for.
+const LEASE: HumanDuration = HumanDuration::new(Duration::from_secs(2));
+
+async fn bus(server: &Server) -> NatsBus {
+    soon("connecting", NatsBus::connect(NatsConfig { lease: LEASE, ..config(&[server]) })).await.unwrap()
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -48,7 +55,7 @@ impl Proxy {
     }
 
     fn config(&self, server: &Server) -> NatsConfig {
-        NatsConfig { servers: vec![format!("nats://127.0.0.1:{}", self.port)], ..config(&[server]) }
+        NatsConfig { servers: vec![format!("nats://127.0.0.1:{}", self.port)], lease: LEASE, ..config(&[server]) }
     }
 }
 

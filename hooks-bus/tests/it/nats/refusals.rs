@@ -1,8 +1,7 @@
 //! Refusals of servers, and their meaning for publishers.
 
-use std::time::Duration;
-
 use async_nats::jetstream::stream::Config;
+use futures_util::FutureExt as _;
 use hooks_bus::{NatsBus, NatsConfig};
 use hooks_core::{Bus, BusError, ByteSize, DeadLetter, Envelope, Filter, HookId, Secret, bus::MAX_DETAIL};
 use hooks_test::{End, pause, soon, until};
@@ -136,9 +135,9 @@ async fn publishing_without_permission_fails_at_once() {
     let Some(server) = Server::with_config(&lines).await else { return };
     let with = NatsConfig { user: Some("me".into()), password: Some(Secret::new("x")), ..config(&[&server]) };
     let bus = NatsBus::connect(with).await.unwrap();
-    let call = events(0..3, "a");
-    let publishing = tokio::time::timeout(Duration::from_secs(8), bus.publish(call));
-    let said = shown(publishing.await.expect("it waits for the server's patience"));
+    let said = shown(soon("an answer", bus.publish(events(0..3, "a"))).await);
+    // When its patience is over it says that nothing was acknowledged in time.
+    assert!(said.contains("does not let the user publish"), "{said}");
     assert!(said.contains("needs to publish to `hooks.>`"), "{said}");
 }
 
@@ -230,8 +229,9 @@ async fn a_bus_ends_at_once_when_nats_is_down() {
     until("an owner", || bus.owned().len() == 1).await;
     server.kill();
     until("trouble", || bus.monitor().health().trouble().is_some_and(|said| said.contains("not connected"))).await;
-    let begin = std::time::Instant::now();
-    bus.close().await;
-    bus.finish().await;
-    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    let end = async {
+        bus.close().await;
+        bus.finish().await;
+    };
+    assert!(end.now_or_never().is_some(), "it waits");
 }

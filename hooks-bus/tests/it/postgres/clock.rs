@@ -2,19 +2,23 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hooks_bus::PostgresBus;
+use hooks_bus::{PostgresBus, PostgresConfig};
 use hooks_core::bus::Expected;
-use hooks_core::{Bus, Filter, HookId, StartAt};
+use hooks_core::{Bus, Filter, HookId, HumanDuration, StartAt};
 use hooks_test::postgres::{clock_variables, fake_clock};
-use hooks_test::{End, events, until};
+use hooks_test::{End, events, soon, until};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use super::storm::{self, Instance, probe};
-use super::{Server, bus};
+use super::{Server, bus, config};
 
 const HOOKS: usize = 4;
+
+/// The lease of those who are to keep their hooks, however busy the machine is.
+const LONG: Duration = Duration::from_secs(60);
 
 /// What each hook was given, by all instances.
 type Delivered = Arc<Mutex<[BTreeSet<usize>; HOOKS]>>;
@@ -41,7 +45,10 @@ async fn work(bus: &PostgresBus, delivered: &Delivered) -> JoinSet<()> {
 async fn hooks_go_on_when_the_clock_of_the_server_jumps() {
     let Some(server) = Server::with_clock() else { return };
     let delivered = Delivered::default();
-    let (stays, goes) = (bus(&server).await, bus(&server).await);
+    let lease = HumanDuration::new(Duration::from_secs(2));
+    let config = PostgresConfig { lease, ..config(&server, "postgres") };
+    let connect = || soon("connecting", PostgresBus::connect(config.clone()));
+    let (stays, goes) = (connect().await.unwrap(), connect().await.unwrap());
     let (_workers, mut workers) = (work(&stays, &delivered).await, work(&goes, &delivered).await);
     let shares = || [&stays, &goes].map(|bus| bus.owned().len());
     until("two shares", || shares() == [2, 2]).await;
@@ -105,8 +112,8 @@ async fn nothing_changes_when_the_clock_of_an_instance_jumps() {
         std::fs::rename(folder.path().join("new"), &clock).unwrap();
     };
     set("+0");
-    let _jumps = Instance::start(&program, server.port, &log, &clock_variables(&library, &clock));
-    let _stays = Instance::start(&program, server.port, &log, &[]);
+    let _jumps = Instance::start(&program, server.port, LONG, &log, &clock_variables(&library, &clock));
+    let _stays = Instance::start(&program, server.port, LONG, &log, &[]);
     let shares = "SELECT string_agg(n::text, ' ') FROM (SELECT count(*) AS n FROM hooks.cursors WHERE owner IS NOT NULL GROUP BY owner) AS s";
     until("two shares", || server.psql("postgres", shares) == "6 6").await;
     let epochs = || server.psql("postgres", "SELECT hook, epoch FROM hooks.cursors ORDER BY hook");

@@ -91,9 +91,9 @@ async fn an_event_is_known_within_the_window_and_no_longer() {
     let bus = bus(&server).await;
     let older = |by: &str| server.psql("postgres", &format!("UPDATE hooks.names SET at = at - interval '{by}'"));
     bus.publish(events(0..3)).await.unwrap();
-    older("110 s");
+    older("60 s");
     assert_eq!(bus.publish(events(0..3)).await.unwrap(), published(3, 3));
-    older("20 s");
+    older("70 s");
     assert_eq!(bus.publish(events(0..3)).await.unwrap(), published(3, 0));
     server.psql("postgres", "SELECT hooks.turn_names(120, 2)");
     assert_eq!(bus.publish(events(0..3)).await.unwrap(), published(3, 3), "of the older generation");

@@ -33,7 +33,8 @@ pub(crate) fn config(server: &Server, database: &str) -> PostgresConfig {
         hosts: vec![format!("127.0.0.1:{}", server.port)],
         database: database.to_owned(),
         max_bytes: ByteSize::new(256 << 20),
-        lease: HumanDuration::new(Duration::from_secs(2)),
+        // However busy the machine is, nobody who lives is taken for dead.
+        lease: HumanDuration::new(Duration::from_secs(30)),
         ..PostgresConfig::default()
     }
 }

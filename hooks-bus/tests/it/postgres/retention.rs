@@ -69,7 +69,7 @@ async fn partitions_that_all_hooks_have_passed_are_dropped_and_no_others() {
     // Another look at the log, which would like to drop more.
     let before = bus.monitor().stats().log_bytes;
     bus.publish(small(2_500)).await.unwrap();
-    until("it has grown", || bus.monitor().stats().log_bytes > before).await;
+    until("it has grown", || bus.monitor().stats().log_bytes != before).await;
     assert_eq!(partitions(), "1001,2001");
     slow.settle(&read[1_100..]);
     is_gone(1_001).await;

@@ -38,5 +38,8 @@ async fn events_that_the_server_is_slow_to_move_come_step_by_step() {
     server.psql("postgres", slow);
     let rows = "SELECT count(hooks.publish(format('{\"type\":\"a\",\"id\":\"%s\"}', n)::json)) FROM generate_series(0, 519) AS n";
     server.psql("postgres", rows);
-    assert_eq!(hook.read_to(519, 1_000).await, (0..520).collect::<Vec<_>>());
+    let read = hook.take(200).await;
+    assert_eq!(hooks_test::numbers(&read), (0..200).collect::<Vec<_>>());
+    hook.settle(&read);
+    assert_eq!(hook.read_to(519, 1_000).await, (200..520).collect::<Vec<_>>());
 }

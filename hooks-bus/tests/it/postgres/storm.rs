@@ -1,4 +1,5 @@
 //! Writers commit, roll back, hang and are killed, while instances and the server are.
+use std::time::Duration;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead as _, BufReader};
@@ -17,7 +18,8 @@ use super::{Server, bus};
 const INSTANCES: usize = 3;
 pub(super) const HOOKS: usize = 12;
 const WRITERS: usize = 6;
-const LEASE_MS: &str = "2000";
+/// Short, so that much is taken over.
+const LEASE: Duration = Duration::from_secs(2);
 
 /// What became of the events of transactions, by their ids. Those that no set has may have been committed or not.
 #[derive(Default)]
@@ -120,9 +122,18 @@ pub(super) fn program() -> Option<PathBuf> {
 pub(super) struct Instance(Child);
 
 impl Instance {
-    pub(super) fn start(program: &Path, port: u16, log: &Path, variables: &[(String, String)]) -> Self {
+    pub(super) fn start(
+        program: &Path,
+        port: u16,
+        lease: Duration,
+        log: &Path,
+        variables: &[(String, String)],
+    ) -> Self {
         let mut command = Command::new(program);
-        command.arg(format!("127.0.0.1:{port}")).args([&HOOKS.to_string(), LEASE_MS]).arg(log);
+        command
+            .arg(format!("127.0.0.1:{port}"))
+            .args([HOOKS as u128, lease.as_millis()].map(|n| n.to_string()))
+            .arg(log);
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -169,7 +180,7 @@ async fn nothing_is_lost_when_writers_instances_and_the_server_are_killed() {
     let log = folder.path().join("log");
     drop(bus(&server).await);
     server.psql("postgres", "CREATE TABLE account (value int); INSERT INTO account VALUES (0)");
-    let start = || Instance::start(&program, server.port, &log, &[]);
+    let start = || Instance::start(&program, server.port, LEASE, &log, &[]);
     let mut instances: Vec<Instance> = (0..INSTANCES).map(|_| start()).collect();
     let (outcomes, ends) = (Arc::new(Mutex::new(Outcomes::default())), Arc::new(AtomicBool::new(false)));
     let mut writers = JoinSet::new();
