@@ -1,5 +1,6 @@
 //! The problems of a config file, with their places.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
 
@@ -124,6 +125,7 @@ impl Findings {
     pub(super) fn into_problems(mut self, file: &str, text: &str) -> Problems {
         self.list.sort_by(|a, b| (a.0.start, &a.1).cmp(&(b.0.start, &b.1)));
         self.list.dedup();
+        self.masks = merged(self.masks);
         let lines = Lines::new(text);
         let list = self.list.iter().map(|(span, message, show)| Problem {
             place: Some(lines.place(span.start)),
@@ -139,7 +141,7 @@ impl Findings {
         let (mut length, mut lead) = (0, true);
         for (at, char) in lines.text[range.clone()].char_indices() {
             let at = range.start + at;
-            let masked = self.masks.iter().any(|mask| mask.contains(&at));
+            let masked = self.is_masked(at);
             let again = masked && std::mem::replace(&mut hidden, masked);
             hidden = masked;
             lead &= char.is_whitespace();
@@ -154,30 +156,59 @@ impl Findings {
                 char
             });
             length += 1;
+            if length > LONGEST_EXCERPT {
+                return None;
+            }
             before += usize::from(at < span.start);
             mark += usize::from(span.contains(&at));
         }
-        (length > 0 && length <= LONGEST_EXCERPT).then_some(Excerpt { line, mark: (before, mark.max(1)) })
+        (length > 0).then_some(Excerpt { line, mark: (before, mark.max(1)) })
     }
+
+    /// Of masks that are [`merged`].
+    fn is_masked(&self, at: usize) -> bool {
+        let behind = self.masks.partition_point(|mask| mask.start <= at);
+        self.masks[..behind].last().is_some_and(|mask| mask.contains(&at))
+    }
+}
+
+/// The same parts, in order and apart: a file of many hooks has many.
+fn merged(mut masks: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    masks.sort_by_key(|mask| mask.start);
+    masks.dedup_by(|next, last| {
+        let joins = next.start <= last.end;
+        if joins {
+            last.end = last.end.max(next.end);
+        }
+        joins
+    });
+    masks
 }
 
 /// Line and column of a byte offset.
 pub(super) struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
+    /// The offset that was asked for last, and its column: the next is often behind it, in a line that may be long.
+    last: Cell<(usize, usize)>,
 }
 
 impl<'a> Lines<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        Self { text, starts: std::iter::once(0).chain(ends).collect() }
+        Self { text, starts: std::iter::once(0).chain(ends).collect(), last: Cell::default() }
     }
 
     /// Both from 1; columns count characters.
     pub(super) fn place(&self, offset: usize) -> (usize, usize) {
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
-        let before = self.text.get(self.starts[line - 1]..offset.min(self.text.len()));
-        (line, before.map_or(1, |text| text.chars().count() + 1))
+        let (start, offset) = (self.starts[line - 1], offset.min(self.text.len()));
+        let (from, column) =
+            Some(self.last.get()).filter(|(at, _)| (start + 1..=offset).contains(at)).unwrap_or((start, 1));
+        let Some(between) = self.text.get(from..offset) else { return (line, 1) };
+        let column = column + between.chars().count();
+        self.last.set((offset, column));
+        (line, column)
     }
 
     /// The line around the offset, without its end.
@@ -199,7 +230,33 @@ mod tests {
         for (offset, place) in [(0, (1, 1)), (2, (1, 3)), (3, (2, 1)), (4, (3, 1)), (6, (3, 2)), (8, (4, 1))] {
             assert_eq!(lines.place(offset), place, "{offset}");
         }
+        for (offset, place) in [(8, (4, 1)), (6, (3, 2)), (5, (3, 1)), (3, (2, 1)), (2, (1, 3)), (0, (1, 1))] {
+            assert_eq!(lines.place(offset), place, "{offset}, after one behind it");
+        }
         assert_eq!(Lines::new("").place(0), (1, 1));
+    }
+
+    #[test]
+    fn masks_that_overlap_are_one() {
+        let masks = vec![7..9, 0..4, 2..3, 12..12, 4..5, 8..11];
+        assert_eq!(merged(masks), [0..5, 7..11, 12..12]);
+    }
+
+    /// A mistake in a template is in each hook. This takes minutes, if each is looked for in all of the file.
+    #[test]
+    fn many_problems_are_soon_shown() {
+        for end in ["\n", " "] {
+            let hook = format!("secret = \"hidden\" urll = 1{end}");
+            let mut findings = Findings::default();
+            for at in (0..100_000).map(|number| number * hook.len()) {
+                findings.mask(at + 9..at + 17);
+                findings.add(at + 18..at + 22, "unknown");
+            }
+            let problems = findings.into_problems("f.toml", &hook.repeat(100_000));
+            let last = problems.list.last().map(|problem| problem.place);
+            let behind = 99_999 * hook.len();
+            assert_eq!(last, Some(Some(if end == "\n" { (100_000, 19) } else { (1, behind + 19) })));
+        }
     }
 
     #[test]
