@@ -15,7 +15,7 @@ pub(crate) struct Tuning {
     pub(crate) steady: fn() -> u64,
 }
 
-/// The time from one commit of positions to the next.
+/// The times between commits of positions, and between searches for what is old.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     /// For gathering changes.

@@ -38,7 +38,7 @@ pub struct PostgresConfig {
     pub create: bool,
     /// Events stay readable for this long after all hooks have them, if `max_bytes` allows it.
     pub retain: HumanDuration,
-    /// Bytes of the log, and of what the outbox takes beyond 64 MiB. At the limit, events that all hooks have go first, and then publishing is refused.
+    /// Bytes of the log. At the limit, events that all hooks have go first, and then publishing is refused.
     pub max_bytes: ByteSize,
     /// An event whose `source` and `id` one had that was accepted this long ago, or less, is accepted and not taken
     /// again, if the publisher chose the id, whoever published it and how; also after a restart. At least 1s. `"0s"`: every

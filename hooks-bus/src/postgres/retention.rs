@@ -8,7 +8,7 @@ use hooks_core::BusError;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 
-use super::{Inner, vacuum};
+use super::Inner;
 
 /// The interval at which the size of the log is looked at, unless it grows by a part of its limit before.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -59,8 +59,6 @@ const DROP: &str = "SELECT hooks.drop_partition($1)";
 
 const END: &str = "SELECT hooks.end_partition($1)";
 
-const OUTBOX: &str = "SELECT pg_total_relation_size('hooks.outbox')::bigint";
-
 const SET_FULL: &str = "UPDATE hooks.sequencer SET is_full = $1 WHERE is_full <> $1";
 
 /// The size of the log.
@@ -76,8 +74,6 @@ pub(super) struct LogSize {
     repeated: AtomicU64,
     /// The seconds for which names of events are known, where there were more than are kept. 0: there were not.
     known_for: AtomicU64,
-    /// Bytes of an outbox that is larger than it is when events are moved as fast as they come.
-    outbox: AtomicU64,
     /// This instance drops partitions.
     leads: AtomicBool,
 }
@@ -119,11 +115,6 @@ impl LogSize {
 
     pub(super) fn retained(&self) -> u64 {
         self.retained.load(Ordering::Relaxed)
-    }
-
-    /// True if the outbox takes more of the disk than it needs when events are moved as fast as they come.
-    pub(super) fn outbox_is_large(&self) -> bool {
-        self.outbox.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -183,8 +174,7 @@ impl Inner {
             self.end_large(&rows).await;
             // One that hooks have passed goes when the next event is there, so it doesn't keep that out.
             let stays = |row: &&Row| passed(row) && row.get(3);
-            let log = total - rows.iter().filter(stays).map(bytes).sum::<u64>();
-            let is_full = log + self.large_outbox().await? > most;
+            let is_full = total - rows.iter().filter(stays).map(bytes).sum::<u64>() > most;
             let set = self.work.query(SET_FULL, &[&is_full]).await;
             set.map_err(|error| error.to("say whether the log is full"))?;
             let trimmed = self.work.query(TRIM, &[&MOST_REFUSED, &REFUSED_BYTES]).await;
@@ -204,14 +194,6 @@ impl Inner {
         self.log_size.refused.store((gone + kept).unsigned_abs(), Ordering::Relaxed);
         self.log_size.refused_gone.store(gone.unsigned_abs(), Ordering::Relaxed);
         Ok(())
-    }
-
-    /// Bytes of the outbox that count: those beyond what it takes when events are moved as fast as they come.
-    async fn large_outbox(&self) -> Result<u64, BusError> {
-        let outbox = self.reading.one(OUTBOX, &[]).await.map_err(|error| error.to("read the size of the outbox"))?;
-        let large = outbox.get::<_, i64>(0).unsigned_abs().saturating_sub(vacuum::TYPICAL);
-        self.log_size.outbox.store(large, Ordering::Relaxed);
-        Ok(large)
     }
 
     /// Ends the partition that events go to, if it is too large: as long as it goes on it can't be dropped.

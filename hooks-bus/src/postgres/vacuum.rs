@@ -13,12 +13,8 @@ use super::connect::{self, failed};
 const EVENTS: u64 = 20_000;
 const BYTES: u64 = 32 << 20;
 
-/// Bytes that it takes on disk at most when events are moved as fast as they come: these, and as many of those that come
-/// while it is vacuumed.
-pub(super) const TYPICAL: u64 = 2 * BYTES;
-
-/// It is also vacuumed when nothing came for so long, and so often as long as it is large. Only then room at its end is
-/// given back to the disk, which keeps publishers out for a moment.
+/// It is also vacuumed when nothing came for so long. Only then room at its end is given back to the disk, which keeps
+/// publishers out for a moment.
 const QUIET: Duration = Duration::from_secs(5);
 
 /// The pause after an attempt that failed.
@@ -29,7 +25,8 @@ const BEGIN: &str = "SET statement_timeout = '10min'";
 
 /// If somebody else is at it, as autovacuum is, the outbox is left to that.
 const BUSY: &str = "VACUUM (SKIP_LOCKED, PARALLEL 0, TRUNCATE false) hooks.outbox";
-const REST: &str = "VACUUM (SKIP_LOCKED, PARALLEL 0) hooks.outbox";
+/// Where few rows are dead, what is left of them in pages would keep these from being given back, so that goes, too.
+const REST: &str = "VACUUM (SKIP_LOCKED, PARALLEL 0, INDEX_CLEANUP ON) hooks.outbox";
 
 /// Vacuums as long as this instance gives positions.
 pub(super) async fn run(bus: Arc<Inner>) {
@@ -46,8 +43,7 @@ pub(super) async fn run(bus: Arc<Inner>) {
         };
         let now = through();
         let is_much = now.0 >= done.0.saturating_add(EVENTS) || now.1 >= done.1.saturating_add(BYTES);
-        let is_unrested = now != rested || bus.log_size.outbox_is_large();
-        if !(is_much || is_quiet && is_unrested) {
+        if !(is_much || is_quiet && now != rested) {
             continue;
         }
         done = now;

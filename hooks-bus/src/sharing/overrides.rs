@@ -46,9 +46,9 @@ impl<T: Clone + PartialEq> Overrides<T> {
         }
     }
 
-    /// Forgets the hook; returns true if it had an override. Its revision stays known: what is heard of older ones is no news.
+    /// Forgets the hook; returns true if it had an override.
     pub(crate) fn forget(&mut self, token: &str) -> bool {
-        self.by_token.get_mut(token).is_some_and(|(known, _)| known.take().is_some())
+        self.by_token.remove(token).is_some_and(|(known, _)| known.is_some())
     }
 
     /// The hooks with an override, the override and its revision.

@@ -144,46 +144,6 @@ async fn a_full_log_takes_no_more_until_hooks_have_passed_it() {
     assert_eq!(hook.read_to(99_999, 9).await, [99_999]);
 }
 
-/// What waits for its position takes room, too: 64 MiB of it may.
-#[tokio::test]
-async fn an_outbox_that_is_not_emptied_is_full_until_it_is() {
-    let Some(server) = Server::start() else { return };
-    let config = PostgresConfig { max_bytes: ByteSize::new(16 << 20), ..config(&server, "postgres") };
-    let bus = PostgresBus::connect(config).await.unwrap();
-    let mut hook = End::new(&bus, "a", Filter::all()).await;
-    let keeps_out = client(&server).await;
-    keeps_out.batch_execute("SELECT pg_advisory_lock(1752133483, 1)").await.unwrap();
-    let mut published = 0;
-    let refused = soon("a refusal", async {
-        loop {
-            match bus.publish(large(published)).await {
-                Ok(_) => published += 500,
-                Err(error) => return error,
-            }
-            if published > 15_000 {
-                pause().await;
-            }
-        }
-    });
-    let refused = refused.await;
-    assert!(matches!(refused, BusError::Full(_)), "{refused}");
-    assert!((15_000..50_000).contains(&published), "{published} of 4 KiB");
-    keeps_out.batch_execute("SELECT pg_advisory_unlock(1752133483, 1)").await.unwrap();
-    let mut settled = 0;
-    while settled < published {
-        let read = hook.take(500).await;
-        hook.settle(&read);
-        settled += read.len();
-    }
-    soon("room", async {
-        while bus.publish(events_of(99_999..100_000, "a")).await.is_err() {
-            pause().await;
-        }
-    })
-    .await;
-    assert_eq!(hook.read_to(99_999, 9).await, [99_999]);
-}
-
 /// A partition has at least 1,000 positions: more bytes of these than the log may have.
 #[tokio::test]
 async fn a_log_that_large_events_have_filled_has_room_when_hooks_have_passed() {

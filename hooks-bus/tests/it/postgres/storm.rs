@@ -1,5 +1,4 @@
 //! Writers commit, roll back, hang and are killed, while instances and the server are.
-use std::time::Duration;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead as _, BufReader};
@@ -7,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hooks_test::{pause, soon};
 use parking_lot::Mutex;
@@ -18,6 +18,7 @@ use super::{Server, bus};
 const INSTANCES: usize = 3;
 pub(super) const HOOKS: usize = 12;
 const WRITERS: usize = 6;
+
 /// Short, so that much is taken over.
 const LEASE: Duration = Duration::from_secs(2);
 
