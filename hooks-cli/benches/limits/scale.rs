@@ -53,7 +53,7 @@ pub(crate) fn idle(setup: &Setup) -> Result<Report, BoxError> {
     let verdicts = vec![
         Verdict::at_most("publishing past 100,000 hooks that don't match, by none", ratio, " ×", 1.1),
         Verdict::at_most("memory of an idle webhook", median(kib), " KiB", 4.0),
-        Verdict::at_most("loading a config of 100,000 webhooks", loading, " s", 5.0),
+        Verdict::at_most("loading a config of 100,000 webhooks", loading, " s", 2.5),
     ];
     Ok(Report { title: "100,000 hooks that don't match", text: results.table(), verdicts })
 }
@@ -135,6 +135,6 @@ pub(crate) fn latency(setup: &Setup) -> Result<Report, BoxError> {
         text.push_str(&format!("| {name} | {:.3} | {:.3} |\n", of(at, |pair| pair.0), of(at, |pair| pair.1)));
     }
     let added = of(1, |pair| pair.1) - of(0, |pair| pair.1);
-    let verdicts = vec![Verdict::at_most("latency added at the 99th percentile", added, " ms", 1.0)];
+    let verdicts = vec![Verdict::at_most("latency added at the 99th percentile", added, " ms", 0.05)];
     Ok(Report { title: "latency at 1,000 events a second", text, verdicts })
 }
