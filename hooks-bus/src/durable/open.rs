@@ -15,6 +15,19 @@ use super::store::{self, Known, Store};
 /// The file with the format version. Written last when a folder is set up.
 pub(crate) const FORMAT: &str = "format";
 
+/// What is in front of the number in it.
+const HEAD: &str = "hooks log, format ";
+
+/// What the file with the format version says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Known(u32),
+    /// It is missing, or a crash left only a part of it.
+    Unset,
+    /// No version of this program wrote it, or it is damaged.
+    Foreign,
+}
+
 /// The contents of a folder.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -63,8 +76,17 @@ fn prepare(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
     let has_segments = names.iter().any(|name| segment_first(name).is_some());
     let has_store = names.iter().any(|name| name == store::FILE);
     match version(&**disk, dir)? {
-        None if has_segments => Err(OpenError::unusable(dir, format!("`{FORMAT}` is missing or can't be read"))),
-        None => {
+        Version::Unset | Version::Foreign if has_segments => {
+            Err(OpenError::unusable(dir, format!("`{FORMAT}` is missing or can't be read")))
+        }
+        Version::Foreign => Err(OpenError::Setting {
+            setting: "dir".to_owned(),
+            problem: format!(
+                "`{}` was not written by this program: name a folder that nothing else uses",
+                dir.join(FORMAT).display()
+            ),
+        }),
+        Version::Unset => {
             // A crash interrupted the setup: no event was ever accepted.
             if has_store {
                 disk.remove(store::FILE).map_err(failed("remove the unfinished database in"))?;
@@ -73,17 +95,19 @@ fn prepare(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Store, OpenError> {
             mark(&**disk).map_err(failed("set up"))?;
             Ok(store)
         }
-        Some(0) => {
+        Version::Known(0) => {
             Err(OpenError::unusable(dir, format!("`{FORMAT}` says version 0, which never existed: it is damaged")))
         }
-        Some(found) if found > VERSION => Err(OpenError::Newer { dir: dir.to_owned(), found, known: VERSION }),
-        Some(_) if has_store => Store::open(disk.clone(), dir),
-        Some(_) if has_segments => Err(OpenError::unusable(
+        Version::Known(found) if found > VERSION => {
+            Err(OpenError::Newer { dir: dir.to_owned(), found, known: VERSION })
+        }
+        Version::Known(_) if has_store => Store::open(disk.clone(), dir),
+        Version::Known(_) if has_segments => Err(OpenError::unusable(
             dir,
             format!("`{}`, the database of the hooks' positions, is missing", store::FILE),
         )),
         // No event was ever accepted.
-        Some(_) => create(disk, dir),
+        Version::Known(_) => create(disk, dir),
     }
 }
 
@@ -100,22 +124,34 @@ fn mark(disk: &dyn Disk) -> io::Result<()> {
         opened => opened?,
     };
     file.set_len(0)?;
-    file.write_at(format!("hooks log, format {VERSION}\n").as_bytes(), 0)?;
+    file.write_at(format!("{HEAD}{VERSION}\n").as_bytes(), 0)?;
     file.sync()?;
     disk.sync_names()
 }
 
-/// The folder's format version. `None` if it is missing or unreadable.
-pub(crate) fn version(disk: &dyn Disk, dir: &Path) -> Result<Option<u32>, OpenError> {
+/// The folder's format version.
+fn version(disk: &dyn Disk, dir: &Path) -> Result<Version, OpenError> {
     let failed = |source| OpenError::io(dir, "read `format` in", source);
     let text = match disk.open(FORMAT) {
         Ok(file) => read_all(&*file, 64).map_err(failed)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Version::Unset),
         Err(error) => return Err(failed(error)),
     };
     let text = String::from_utf8_lossy(&text);
-    let number = text.strip_prefix("hooks log, format ").and_then(|rest| rest.strip_suffix('\n'));
-    Ok(number.and_then(|number| number.parse().ok()))
+    let number = text.strip_prefix(HEAD).and_then(|rest| rest.split_once('\n'));
+    let number = number.and_then(|(number, _)| number.parse().ok());
+    Ok(match number {
+        Some(number) => Version::Known(number),
+        None if is_unfinished(&text) => Version::Unset,
+        None => Version::Foreign,
+    })
+}
+
+/// True for what a crash leaves of the line while it is written.
+fn is_unfinished(text: &str) -> bool {
+    let text = text.trim_end_matches('\0');
+    let is_number = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
+    HEAD.starts_with(text) || text.strip_prefix(HEAD).is_some_and(is_number)
 }
 
 fn unreadable(dir: &Path, error: &BusError) -> OpenError {

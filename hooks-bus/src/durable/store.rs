@@ -75,7 +75,10 @@ impl Store {
     pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, OpenError> {
         let health = Arc::<Health>::default();
         let open = open(&*disk, &health, Check::All).map_err(|error| match error {
-            redb::Error::Io(source) => OpenError::io(dir, "open `meta.redb` in", source),
+            // That is how the database says that a file is none of its own.
+            redb::Error::Io(source) if source.kind() != io::ErrorKind::InvalidData => {
+                OpenError::io(dir, "open `meta.redb` in", source)
+            }
             error => OpenError::unusable(
                 dir,
                 format!("`{FILE}`, the database of the hooks' positions, can't be read ({error})"),

@@ -388,7 +388,7 @@ fn a_damaged_database_is_named() {
     let (folder, config) = written();
     change(&folder.path().join("meta.redb"), |bytes| bytes[..512].fill(7));
     let error = DurableBus::open(&config).unwrap_err().to_string();
-    assert!(error.contains("`meta.redb`"), "{error}");
+    assert!(error.contains("`meta.redb`") && error.contains("Bring the file back from a backup"), "{error}");
 }
 
 #[tokio::test]

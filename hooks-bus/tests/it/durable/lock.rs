@@ -90,9 +90,36 @@ fn what_is_no_file_is_not_waited_for() {
 fn a_folder_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(&config(folder.path())));
-    std::fs::write(folder.path().join("format"), "hooks log, format 2\n").unwrap();
-    let text = error(folder.path());
-    assert!(text.contains("has format version 2, this program knows up to 1"), "{text}");
+    // It may say more than this version does, and have files of other names.
+    for (said, version) in [("hooks log, format 2\n", 2), ("hooks log, format 30\nfeatures: more\n", 30)] {
+        std::fs::write(folder.path().join("format"), said).unwrap();
+        let text = error(folder.path());
+        assert!(text.contains(&format!("has format version {version}, this program knows up to 1")), "{text}");
+    }
+}
+
+#[test]
+fn a_file_of_another_program_is_left_as_it_is() {
+    for said in ["[format]\nindent = 2\n", "hooks log, format x\n", "hooks log, format -1\n"] {
+        let folder = tempfile::tempdir().unwrap();
+        let format = folder.path().join("format");
+        std::fs::write(&format, said).unwrap();
+        let text = error(folder.path());
+        assert!(text.contains("was not written by this program: name a folder that nothing else uses"), "{text}");
+        assert_eq!(std::fs::read_to_string(&format).unwrap(), said);
+        assert!(!folder.path().join("meta.redb").exists());
+    }
+}
+
+#[test]
+fn what_a_crash_left_of_a_setup_is_finished() {
+    for left in ["", "hooks lo", "hooks log, format ", "hooks log, format 1", "\0\0\0\0"] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("format"), left).unwrap();
+        std::fs::write(folder.path().join("meta.redb"), "begun").unwrap();
+        drop(open(&config(folder.path())));
+        assert_eq!(std::fs::read_to_string(folder.path().join("format")).unwrap(), "hooks log, format 1\n");
+    }
 }
 
 #[tokio::test]
