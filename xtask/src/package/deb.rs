@@ -63,10 +63,11 @@ fn control(place: &Path, root: &Path, version: &str) -> Done {
     let folder = root.join("DEBIAN");
     write(&folder.join("control"), text)?;
     write(&folder.join("conffiles"), "/etc/hooks/hooks.toml\n")?;
-    let setup = read("deploy/package/setup.sh")?;
+    let (setup, usable) = (read("deploy/package/setup.sh")?, read("deploy/package/usable.sh")?);
     for script in SCRIPTS {
         let text = read(&format!("deploy/package/{script}"))?;
-        write(&folder.join(script), text.replace("    # setup.sh\n", &setup))?;
+        let text = text.replace("    # setup.sh\n", &setup).replace("# usable.sh\n", &usable);
+        write(&folder.join(script), text)?;
         set_mode(&folder.join(script), 0o755)?;
     }
     let files = workspace::output(Command::new("find").current_dir(root).args(["usr", "-type", "f"]))?;

@@ -27,6 +27,7 @@ pub(crate) fn build(hooks: &Path, version: &str, into: &Path, is_quick: bool) ->
     let text = read("deploy/package/hooks.spec")?;
     let text = text.replace("@VERSION@", version).replace("@URL@", env!("CARGO_PKG_REPOSITORY"));
     let text = text.replace("@USER@\n", &read("deploy/package/sysusers.conf")?);
+    let text = text.replace("@USABLE@\n", &read("deploy/package/usable.sh")?);
     write(&spec, text.replace("@SETUP@\n", &read("deploy/package/setup.sh")?))?;
     let mut rpmbuild = Command::new("rpmbuild");
     // The same content is the same package.

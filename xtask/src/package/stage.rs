@@ -132,4 +132,15 @@ mod tests {
         assert!(unit.contains("\nProtectSystem=strict\n") && !unit.contains("DynamicUser"), "{unit}");
         assert!(super::unit("# a\n\n[Unit]\n").is_err());
     }
+
+    #[test]
+    fn the_unit_tries_again_for_as_long_as_a_bus_is_away_but_not_with_a_config_that_has_errors() {
+        let unit = unit(&read("examples/hooks.service").unwrap()).unwrap();
+        for line in ["StartLimitIntervalSec=0", "Restart=on-failure", "RestartSec=2s", "RestartPreventExitStatus=2 78"]
+        {
+            assert!(unit.lines().any(|known| known == line), "{line}");
+        }
+        // systemd looks at the exit code of ExecStart alone.
+        assert!(!unit.contains("\nExecStartPre="), "{unit}");
+    }
 }

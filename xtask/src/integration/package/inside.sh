@@ -81,6 +81,27 @@ wait $publisher || fail "publishing: $(cat publish.log)"
 arrived() { [ -e /var/lib/hooks/out/events.jsonl ] && [ "$(sort -u /var/lib/hooks/out/events.jsonl | wc -l)" = "$expected" ]; }
 wait_until arrived
 [ "$(wc -l < /var/lib/hooks/out/events.jsonl)" = "$expected" ] || fail "events came twice"
+
+# Where the other version could not use the config, the daemon goes on. What stands for systemd here knows its process.
+rm -f /usr/sbin/policy-rc.d /usr/bin/systemctl
+cat > /usr/bin/systemctl << 'END'
+#!/bin/sh
+if [ "$1" = show ]; then pgrep -u hooks -x hooks; else echo "$@" >> /mnt/hooks/told; fi
+END
+chmod 755 /usr/bin/systemctl
+mkdir -p /run/systemd/system
+pid=$(pgrep -u hooks -x hooks)
+cp -p /etc/hooks/hooks.toml hooks.toml
+echo 'nonsense = 1' >> /etc/hooks/hooks.toml
+install ./old.deb > other.log 2>&1
+grep -q 'unknown field `nonsense`' other.log || fail "it does not say what is wrong: $(cat other.log)"
+grep -q 'hooks.service was not restarted' other.log || fail "it does not say what was not done: $(cat other.log)"
+if grep -q restart told; then fail "a daemon was restarted that would not start: $(cat told)"; fi
+kill -0 "$pid" || fail "the daemon is gone"
+cp -p hooks.toml /etc/hooks/hooks.toml
+dpkg --install new.deb
+grep -q 'restart.* hooks.service' told || fail "the daemon was not restarted: $(cat told)"
+rm -r /run/systemd/system
 stop
 
 apt-get remove --quiet --yes hooks
