@@ -38,7 +38,9 @@ def look_at_pods(workload, found):
     assert len(of("PodDisruptionBudget", found)) == 1
     security = pod["securityContext"]
     assert security["runAsNonRoot"] and security["runAsUser"] == security["fsGroup"] == 65532, security
-    assert pod["terminationGracePeriodSeconds"] > 30, "less than `hooks serve --grace`"
+    if workload["spec"]["replicas"] > 1:
+        spread = pod["topologySpreadConstraints"]
+        assert all(matches(one["labelSelector"]["matchLabels"], labels) for one in spread), "other pods are spread"
     assert not pod["automountServiceAccountToken"]
     claims = workload["spec"].get("volumeClaimTemplates", [])
     volumes = {volume["name"] for volume in pod["volumes"]} | {claim["metadata"]["name"] for claim in claims}
@@ -50,13 +52,13 @@ def look_at_pods(workload, found):
         ports = {port["name"] for port in container["ports"]}
         mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
         assert set(mounts.values()) == volumes, (mounts, volumes)
-        for probe in ["startupProbe", "livenessProbe", "readinessProbe"]:
-            how = container[probe]
-            if "httpGet" in how:
-                assert how["httpGet"]["port"] in ports and how["httpGet"]["path"] == "/healthz", how
-            else:
-                command = how["exec"]["command"]
-                assert command[:2] == ["/usr/bin/hooks", "health"] and command[2:] == container["args"][1:], command
+        # The daemon is asked, not its config: a ConfigMap that was changed for the worse is none of a daemon that runs.
+        for probe, path in [("startup", "/healthz"), ("liveness", "/healthz"), ("readiness", "/readyz")]:
+            how = container[f"{probe}Probe"]["httpGet"]
+            assert how["port"] in ports and how["path"] == path, how
+        # While others come to know that it ends, one of several goes on.
+        pause = container["lifecycle"]["preStop"]["sleep"]["seconds"] if workload["spec"]["replicas"] > 1 else 0
+        assert pod["terminationGracePeriodSeconds"] > 30 + pause, "less than `preStop` and `hooks serve --grace`"
         for service in of("Service", found):
             assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
         file = pathlib.PurePath(container["args"][-1])
