@@ -200,11 +200,31 @@ mod tests {
         assert_eq!(how, "--interval=10s --timeout=6s --start-period=30s --retries=3");
         let test: Vec<Value> = serde_json::from_str(test).unwrap();
         assert_eq!(test, config["Healthcheck"]["Test"].as_array().unwrap()[1..]);
-        let files = workspace::files().unwrap();
-        for copied in text.lines().filter_map(|line| line.split("COPY --from=build /source/").nth(1)) {
-            let from = copied.split(' ').next().unwrap();
-            let is_built = from == "target/dist/hooks" && text.contains("\nRUN cargo build --locked --profile dist ");
-            assert!(is_built || files.contains(&PathBuf::from(from)), "{copied}");
+        assert_eq!(json!({ format!("{}/tcp", line("EXPOSE ")): {} }), config["ExposedPorts"]);
+        // Of engines.
+        assert_eq!(config["StopSignal"], found("STOPSIGNAL ").unwrap_or("SIGTERM"));
+        assert!(text.contains("\nRUN cargo build --locked --profile dist --package hooks-cli --bin hooks\n"));
+        let program = config["Entrypoint"][0].as_str().unwrap();
+        let (_, settings) = root::FILES.iter().find(|(from, _)| *from == "hooks.toml").unwrap();
+        let copied: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("COPY --from=build ")).collect();
+        let expected = [
+            format!("/source/target/dist/hooks {program}"),
+            format!("/source/LICENSE /{}/LICENSE", super::super::stage::DOCS),
+            format!("/source/deploy/image/hooks.toml /{settings}"),
+            format!("--chown={USER} /volume /{VOLUME}"),
+        ];
+        assert_eq!(copied, expected);
+        assert!(read("LICENSE").is_ok() && read("deploy/image/hooks.toml").is_ok());
+    }
+
+    /// Built files are gigabytes: none of them is copied to where the program is compiled.
+    #[test]
+    fn an_engine_is_sent_nothing_that_is_made_here() {
+        let (ours, engines) = (read(".gitignore").unwrap(), read(".dockerignore").unwrap());
+        for made in ours.lines().chain([".git"]) {
+            // Both begin at the top, with the slash or without.
+            let name = made.trim_start_matches('/');
+            assert!(engines.lines().any(|ignored| ignored == name), "{made}");
         }
     }
 }

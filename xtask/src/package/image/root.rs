@@ -14,7 +14,7 @@ use crate::workspace::{self, Done};
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Files of `deploy/image`, and where each stands.
-const FILES: [(&str, &str); 4] = [
+pub(super) const FILES: [(&str, &str); 4] = [
     ("passwd", "etc/passwd"),
     ("group", "etc/group"),
     ("nsswitch.conf", "etc/nsswitch.conf"),
