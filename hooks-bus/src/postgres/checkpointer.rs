@@ -81,9 +81,12 @@ impl Inner {
                         true if keep => hook.checkpoint_written(Some(write.revision), write.position, now),
                         true => {
                             hook.released();
-                            // What the row says is known: this instance does not take it for its own again.
-                            let mut registry = self.registry.lock();
-                            registry.hooks.get_mut(&hook.id).into_iter().for_each(|row| row.owner = None);
+                            // What the row says is known: this instance does not take it for its own again, and counts
+                            // what it settled.
+                            if let Some(row) = self.registry.lock().hooks.get_mut(&hook.id) {
+                                row.owner = None;
+                                row.position = row.position.max(write.position);
+                            }
                         }
                         // Another instance has it, or it was removed.
                         false => {

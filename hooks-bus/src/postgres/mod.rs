@@ -252,6 +252,8 @@ impl PostgresBus {
         inner.begin_tail().await?;
         // Also reads what others have written.
         inner.send_heartbeat().await?;
+        // What is asked of a bus that was just opened is answered, too: its size, and what was refused.
+        inner.keep_house().await;
         let mut tasks = JoinSet::new();
         background::start(&inner, calls, &mut tasks);
         Ok(Self { inner, tasks: Arc::new(Mutex::new(tasks)), _links: Arc::new(Mutex::new(links)) })

@@ -121,9 +121,7 @@ impl LogSize {
 /// Looks at the log, and drops what is to go.
 pub(super) async fn run(bus: Arc<Inner>) {
     loop {
-        if let Err(error) = bus.retain().await {
-            tracing::debug!(%error, "can't look at the size of the log now: trying again");
-        }
+        bus.keep_house().await;
         let (looked, part) = (bus.tail.read_bytes(), bus.config.max_bytes.bytes() / PARTITIONS);
         let mut ready = bus.tail.ready();
         let grown = async {
@@ -140,6 +138,13 @@ fn bytes(row: &Row) -> u64 {
 }
 
 impl Inner {
+    /// Looks once. What fails is tried again with the next look.
+    pub(super) async fn keep_house(&self) {
+        if let Err(error) = self.retain().await {
+            tracing::debug!(%error, "can't look at the size of the log now: trying again");
+        }
+    }
+
     async fn retain(&self) -> Result<(), BusError> {
         let seconds = self.config.retain.get().as_secs_f64();
         let rows = self.reading.query(PARTITIONS_OF_LOG, &[&seconds]).await;

@@ -1,7 +1,7 @@
 //! What readers hold.
 
 use hooks_core::{Bus, Filter, SliceBuilder};
-use hooks_test::End;
+use hooks_test::{End, id};
 
 use super::{Server, bus};
 
@@ -45,4 +45,19 @@ async fn an_instance_joins_soon_though_the_log_is_long() {
     server.psql("postgres", slow);
     let second = bus(&server).await;
     assert_eq!(second.monitor().details()["last_position"], 900);
+}
+
+/// What a daemon that was stopped says of its hooks: nothing that was settled last is left behind.
+#[tokio::test]
+async fn an_instance_that_has_ended_counts_what_it_settled_last() {
+    let Some(server) = Server::start() else { return };
+    let bus = bus(&server).await;
+    let mut hook = End::new(&bus, "a", Filter::all()).await;
+    bus.publish(hooks_test::events(0..3)).await.unwrap();
+    let read = hook.take(3).await;
+    hook.settle(&read);
+    bus.close().await;
+    bus.finish().await;
+    let lag = bus.monitor().lag(&id("a")).unwrap();
+    assert_eq!((lag.events, lag.exact), (0, true));
 }

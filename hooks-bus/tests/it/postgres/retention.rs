@@ -238,6 +238,9 @@ async fn of_rows_that_are_no_events_the_newest_are_kept_and_all_counted() {
     })
     .await;
     assert_eq!(server.psql("postgres", "SELECT count(*), min(id) FROM hooks.refused"), "10000|51");
+    // `hooks log info` asks a bus that it has just opened.
+    let details = self::bus(&server).await.monitor().details();
+    assert_eq!((&details["refused_events"], &details["refused_events_gone"]), (&10_050.into(), &50.into()));
 }
 
 /// A hook that is read from the beginning comes to what was counted and is no longer kept.
