@@ -5,7 +5,7 @@ use hooks_server::admin::{Request, Response};
 use hooks_server::history::{AttemptPage, AttemptQuery, AttemptReport};
 
 use super::operate::converse;
-use super::print;
+use super::{print, print_on};
 use crate::args::attempts::AttemptsArgs;
 use crate::args::operate::PlaceArgs;
 use crate::config::{self, ConfiguredBus, HistoryConfig, Origin, WithoutBus};
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &AttemptsArgs) -> Exit {
             return super::outcomes::of_events(operator, event, args).await;
         }
         if args.follow {
-            operator.follow(&args.query(), &mut |attempt| print(&line(&attempt, args.json))).await?;
+            operator.follow(&args.query(), &mut |attempt| print_on(&line(&attempt, args.json))).await?;
             complain("the daemon ended");
             return Ok(Exit::Failed);
         }

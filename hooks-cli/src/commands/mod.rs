@@ -76,6 +76,14 @@ pub(crate) fn print_bytes(bytes: &[u8]) {
     }
 }
 
+/// As [`print()`], for what goes on until somebody stops it: a reader that has gone does.
+pub(crate) fn print_on(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        std::process::exit(printed(Err(error)).code().into());
+    }
+}
+
 /// The exit code after printing on stdout.
 pub(crate) fn printed(result: std::io::Result<()>) -> Exit {
     match result {

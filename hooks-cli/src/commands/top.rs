@@ -9,7 +9,7 @@ use hooks_server::admin::{HookDocument, Now, Overview};
 use tokio::time::{Instant, sleep};
 
 use super::operate::with_daemon;
-use super::print;
+use super::{print, print_on};
 use crate::args::operate::TopArgs;
 use crate::exit::Exit;
 use crate::operator::Managed;
@@ -37,15 +37,31 @@ pub(crate) fn run(args: &TopArgs) -> Exit {
             let (overview, at) = (daemon.overview().await?, Instant::now());
             let troubled = troubled(daemon, &overview.now).await?;
             let speed = before.map(|(then, now)| Speed::between(&then, &overview.now, at.duration_since(now)));
-            let clear = if std::io::stdout().is_terminal() && !args.once { CLEAR } else { "" };
-            print(&format!("{clear}{}", screen(&overview, speed.as_ref(), &troubled)));
+            let shown = screen(&overview, speed.as_ref(), &troubled);
             if args.once {
+                print(&shown);
                 return Ok(Exit::Done);
+            }
+            match std::io::stdout().is_terminal() {
+                true => print_on(&format!("{CLEAR}{}", fitted(&shown, window()))),
+                false => print_on(&shown),
             }
             before = Some((overview.now, at));
             sleep(PAUSE).await;
         }
     })
+}
+
+/// Columns and rows of the terminal.
+fn window() -> (usize, usize) {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
+    size.map_or((usize::MAX, usize::MAX), |size| (size.ws_col.into(), size.ws_row.into()))
+}
+
+/// As much of a screen as a terminal has room for, and its last row for the cursor: nothing wraps, and the head stays.
+fn fitted(screen: &str, (columns, rows): (usize, usize)) -> String {
+    let lines = screen.lines().take(rows.saturating_sub(1));
+    lines.map(|line| line.chars().take(columns).chain(['\n']).collect::<String>()).collect()
 }
 
 /// The first hooks of each state that takes somebody's attention.
@@ -164,6 +180,12 @@ mod tests {
     #[test]
     fn a_size_has_a_unit() {
         assert_eq!([0, 1023, 1024, 1500, 3 << 30].map(size), ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "3.0 GiB"]);
+    }
+
+    #[test]
+    fn what_a_terminal_has_no_room_for_is_cut() {
+        assert_eq!(fitted("head\n\na long error\nmore\n", (6, 4)), "head\n\na long\n");
+        assert_eq!(fitted("head\nmore\n", (usize::MAX, usize::MAX)), "head\nmore\n");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! How it stands, and the page that shows it: who sees what, as it changes, and what a browser is told.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::cell::RefCell;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Stdio;
 
 use hooks_test::http::Receiver;
 use serde_json::{Value as Json, json};
@@ -209,6 +211,13 @@ fn top_shows_what_is_accepted_and_which_hooks_are_in_trouble() {
         assert!(bad.len() > 4 && ended.out.contains("500"), "{}", ended.out);
         assert!(!ended.out.contains('\u{1b}'), "no terminal, nothing to clear");
     }
+    // It goes on for as long as somebody reads.
+    let mut command = daemon.place.hooks(&["top", "-c", "hooks.toml"]);
+    let mut live = command.stdout(Stdio::piped()).spawn().unwrap();
+    assert_eq!(live.stdout.take().unwrap().read(&mut [0]).unwrap(), 1);
+    let live = RefCell::new(live);
+    super::until("top ends", || live.borrow_mut().try_wait().unwrap().is_some());
+    assert_eq!(live.borrow_mut().wait().unwrap().code(), Some(0));
     let gone = daemon.kill();
     assert_eq!(gone.run(&["top", "-c", "hooks.toml", "--once"]).code, Some(1));
 }
