@@ -60,7 +60,8 @@ impl Cli {
     /// The log level or directives.
     pub(crate) fn log(&self) -> &str {
         let usual = match self.command {
-            Command::Serve(_) => "info",
+            // What the client of NATS says, the bus says in its own words.
+            Command::Serve(_) => "info,async_nats=error",
             // It fails on purpose, and shows that itself.
             #[cfg(all(feature = "http", feature = "file"))]
             Command::Demo(_) => "off",
@@ -101,7 +102,7 @@ is 1.",
         after_help = "Examples:
   hooks serve -c hooks.toml
   hooks serve --to https://example.com/hooks --types 'invoice.*' --secret-file secret
-  curl -H 'Content-Type: application/json' -d '{\"type\":\"invoice.paid\"}' http://127.0.0.1:8080/v1/events
+  echo '{\"type\":\"invoice.paid\"}' | hooks publish --to http://127.0.0.1:8080
   pkill -HUP -f 'hooks serve'"
     )]
     Serve(ServeArgs),
@@ -127,7 +128,7 @@ The exit code is 0 only if every line was an event and every event was delivered
     #[command(after_help = "Examples:
   hooks check -c hooks.toml
   hooks check --schema > hooks.schema.json    for editors: completion and checks while you type
-  hooks check -c hooks.toml --event event.json                    which hooks does it reach, and why not the others?
+  hooks check -c hooks.toml --event event.json    which hooks it reaches, and why not others
   hooks check --url https://events.example.com --token-file token --event event.json
 
 Exit code 78 if anything is wrong with the config file, 1 if it is with an event.")]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hooks_core::{Counts, DisabledBy, DropReason, EndpointState, HookStatus};
+use hooks_core::{Counts, DisabledBy, DropReason, EndpointState, HookStatus, bus::BusTraits};
 
 /// The counts of the input.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,6 +76,14 @@ fn row(hook: &HookStatus) -> [String; 6] {
     let [delivered, dead_lettered] = [delivered, dead_lettered].map(|n| n.to_string());
     let [came, left] = [hook.came(), left.events].map(|n| format!("{most}{n}"));
     [hook.id.to_string(), came, delivered, dropped, dead_lettered, left]
+}
+
+/// Says of hooks that another instance has that it delivers: their rows show nothing of it.
+pub(crate) fn elsewhere(hooks: &[HookStatus], bus: BusTraits) -> Option<String> {
+    let theirs: Vec<_> = hooks.iter().filter(|hook| hook.lag.is_none()).map(|hook| format!("`{}`", hook.id)).collect();
+    (bus.shared && !theirs.is_empty()).then(|| {
+        format!("delivered by the daemons that have them: {}; `hooks status` says how far they are", theirs.join(", "))
+    })
 }
 
 fn reasons(counts: &Counts) -> String {

@@ -45,13 +45,14 @@ fn text(args: &HookArgs, to: &str, beside: &Surroundings) -> Result<String, Stri
     }
     match destination {
         Destination::Webhook(url) => {
-            let _ = writeln!(text, "[hooks.sink]\nkind = \"http\"\nurl  = {}", quoted(&literal(url)));
-            if let Some(secret) = &args.secret {
-                let _ = writeln!(text, "secret = {}", quoted(&variable_or_literal(secret)));
-            }
+            let mut options = vec![("kind", quoted("http")), ("url", quoted(&literal(url)))];
+            options.extend(args.secret.as_ref().map(|secret| ("secret", quoted(&variable_or_literal(secret)))));
             if let Some(file) = &args.secret_file {
-                let _ = writeln!(text, "secret_file = {}", quoted(&literal(&absolute("--secret-file", file)?)));
+                options.push(("secret_file", quoted(&literal(&absolute("--secret-file", file)?))));
             }
+            let width = options.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+            text.push_str("[hooks.sink]\n");
+            options.iter().for_each(|(name, value)| text.push_str(&format!("{name:width$} = {value}\n")));
         }
         Destination::File(_) if args.secret.is_some() || args.secret_file.is_some() => {
             return Err("--to names a file, and nothing signs what is in a file: leave the secret out".to_owned());

@@ -161,7 +161,8 @@ fn of_status(received: &Received, by_token: bool) -> Option<String> {
             "the receiver knows who asks and does not let them: check the rights of these credentials, and its firewall's rules"
         }
         404 => "the host answers, but has nothing at this path: check the path of `url`",
-        405 => "this path takes no POST: check the path of `url`",
+        405 | 501 => "this path takes no such method: check the path of `url`, and `method`",
+        505 => "the receiver does not take this version of HTTP: see `http_version`",
         410 => "the receiver says that nothing is there any more, and that disables the hook: check the path of `url`",
         413 => "the receiver takes less at a time: lower `batch.max_bytes`",
         415 => {

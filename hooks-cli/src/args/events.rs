@@ -9,7 +9,8 @@ use super::operate::{WhomArgs, hook_id};
 pub(crate) const EVENTS: &str = "Examples:
   hooks events -c hooks.toml --id 4711
   hooks events -c hooks.toml --type 'invoice.*' --since 2h --limit 20
-  hooks events -c hooks.toml --since 2026-11-27T22:00:00Z --until 2026-11-28T04:00:00Z --order oldest --json
+  hooks events -c hooks.toml --since 2026-11-27T22:00:00Z --until 2026-11-28T04:00:00Z
+  hooks events -c hooks.toml --since 8h --order oldest --json
 
 Asks the daemon that runs, or looks into the folder of the bus while none does. Times are those at which events were \
 accepted, to the second.

@@ -21,10 +21,10 @@ Ahead: the events in between are not delivered, ever. They count as dropped, wit
 --dry-run says how many events that is, and changes nothing.";
 
 pub(crate) const SEEK_EXAMPLES: &str = "Examples:
-  hooks seek billing --to 2h -c hooks.toml --dry-run     how many events of the last two hours come again?
-  hooks seek billing --to 2h -c hooks.toml               deliver them again
+  hooks seek billing --to 2h -c hooks.toml --dry-run    how many events that is
+  hooks seek billing --to 2h -c hooks.toml              deliver the last two hours again
   hooks seek billing --to 2026-11-27T10:00:00Z -c hooks.toml
-  hooks seek billing --to end --skip -c hooks.toml       skip the backlog: go on with what comes from now on
+  hooks seek billing --to end --skip -c hooks.toml      skip the backlog
 
 Exit code 1 if the hook was not moved.";
 

@@ -40,9 +40,25 @@ pub(crate) struct HookArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ListenArgs {
     /// Take events at this address [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "config", help_heading = "One hook, without a config file")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "config", help_heading = "One hook, without a config file",
+          value_parser = loopback)]
     pub(crate) listen: Option<SocketAddr>,
     /// Keep events in this folder [default: hooks-data]
     #[arg(long, value_name = "DIR", conflicts_with = "config", help_heading = "One hook, without a config file")]
     pub(crate) dir: Option<PathBuf>,
+}
+
+/// An address at which nobody else can publish: no argument sets a token.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "expected an IP address and a port, for example 127.0.0.1:8080 or [::1]:8080".to_owned())?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    Err(format!(
+        "{} is not a loopback address, so others could publish: that takes a config file with `ingest.token_file` or \
+         `api.tokens`; with a loopback address --print-config prints one to begin with",
+        address.ip()
+    ))
 }

@@ -26,7 +26,7 @@ use crate::config::{self, Config, EventSettings, Origin, Problem, Problems, With
 use crate::console::Console;
 use crate::exit::Exit;
 use crate::ndjson::{Intake, Taken};
-use crate::outcome::{InputStats, count, shortfalls, table, waited_for};
+use crate::outcome::{InputStats, count, elsewhere, shortfalls, table, waited_for};
 use crate::signals::{OtherSignals, StopSignals};
 use crate::single::{self, Surroundings};
 use crate::stdin;
@@ -360,6 +360,7 @@ impl Run<'_> {
         missing.extend(failed.map(|error| chain(&*error)));
         missing.extend(shortfalls(&stats, from, self.keeps, &hooks));
         say(table(&hooks).trim_end().to_owned());
+        elsewhere(&hooks, self.bus.traits()).into_iter().for_each(say);
         say(format!("{}, in {:.1}s", stats.summary(), took.as_secs_f64()));
         for line in &missing {
             say(format!("not everything was delivered: {line}"));

@@ -42,7 +42,11 @@ pub(crate) fn run(args: &SeekArgs) -> Exit {
 fn told(hook: &HookId, sought: &Sought, dry_run: bool) -> String {
     let Sought { before, after, again, skipped, exact, .. } = *sought;
     let most = if exact { "" } else { "up to " };
-    let (goes, are, come) = if dry_run { ("would go", "would be", "would come") } else { ("goes", "are", "come") };
+    let (goes, are, come) = match (dry_run, again.max(skipped)) {
+        (true, _) => ("would go", "would be", "would come"),
+        (false, 1) => ("goes", "is", "comes"),
+        (false, _) => ("goes", "are", "come"),
+    };
     match after.cmp(&before) {
         std::cmp::Ordering::Equal => format!("hook `{hook}` is at position {before} already: nothing changes"),
         std::cmp::Ordering::Less => {

@@ -134,5 +134,10 @@ fn every_command_has_examples() {
         let help = Place::new("").run(&[&command, "--help"]).out;
         let examples = help.split("Examples:\n").nth(1).unwrap_or_else(|| panic!("`{command}` has no examples"));
         assert!(examples.starts_with(&format!("  hooks {command}")), "{help}");
+        // None is so long that it is printed as two, of which a shell runs each.
+        for line in examples.lines().take_while(|line| line.starts_with("  ")) {
+            let program = line.split_whitespace().next().unwrap();
+            assert!(["hooks", "tail", "echo", "pkill"].contains(&program), "{help}");
+        }
     }
 }

@@ -177,5 +177,12 @@ fn what_contradicts_itself_is_named() {
             assert!(!ended.err.contains("whsec_short") && !ended.err.contains("one hook"), "{}", ended.err);
         }
     }
+    for (address, why) in [
+        ("8080", "expected an IP address and a port, for example 127.0.0.1:8080"),
+        ("0.0.0.0:8080", "a config file with `ingest.token_file` or `api.tokens`"),
+    ] {
+        let ended = place.run(&["serve", "--to", "a.jsonl", "--listen", address]);
+        assert!(ended.code == Some(2) && ended.err.contains(why), "{}", ended.err);
+    }
     assert!(!Path::new(&place.path("hooks-data")).exists());
 }

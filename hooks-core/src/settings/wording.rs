@@ -118,6 +118,7 @@ fn plain(words: &str, notation: Notation) -> String {
         ("u32", "a whole number, not negative"),
         ("u16", "a whole number from 0 to 65535"),
         ("a nonzero usize", "a whole number from 1"),
+        ("a nonzero u32", "a whole number from 1"),
     ];
     if words.starts_with("struct ") {
         return notation.table().to_owned();
@@ -166,6 +167,10 @@ mod tests {
             ("invalid type: sequence, expected a string", "expected a string, found a list"),
             ("invalid type: map, expected a boolean", "expected a boolean, found a table"),
             ("invalid value: integer `0`, expected a nonzero usize", "0 is no limit: set at least 1"),
+            (
+                "invalid type: string \"3\", expected a nonzero u32",
+                "expected a whole number from 1, found the string \"3\"",
+            ),
             ("whatever else", "whatever else"),
         ] {
             assert_eq!(said(theirs), ours);

@@ -131,7 +131,7 @@ async fn answer(service: AdminService, Asked { query, follows }: Asked) -> Resul
 }
 
 fn none_kept() -> Problem {
-    let why = "no history of attempts is kept here: `[history]` in the config file says where, and how much of it";
+    let why = "no history of attempts is kept here: `history.folder` in the config file says where it is kept on a bus without a folder, and `history.max_bytes` how much of it";
     Problem::new(StatusCode::NOT_IMPLEMENTED, why)
 }
 

@@ -225,7 +225,7 @@ impl<S: Send + Sync> FromRequestParts<S> for WholeDaemon {
         match tenant(parts)? {
             None => Ok(Self),
             Some(_) => {
-                let why = "this is about all tenants, and the token is one tenant's";
+                let why = "this is about all tenants, and the token is one tenant's, whose hooks are at /v1/hooks (`hooks get`)";
                 Err(Problem::new(StatusCode::FORBIDDEN, why))
             }
         }
@@ -330,7 +330,8 @@ pub(super) async fn json_body(request: HttpRequest, media_types: &[&str], hint: 
         true => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {MAX_BODY} bytes")),
         false => bad_request(format!("the body can't be read: {}", chain(&*error))),
     })?;
-    Ok(body.to_bytes())
+    let body = body.to_bytes();
+    if body.is_empty() { Err(bad_request("the body is empty: it has to be JSON")) } else { Ok(body) }
 }
 
 /// The dead letter after which a page begins.

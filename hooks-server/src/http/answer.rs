@@ -180,7 +180,10 @@ impl Refusal {
                 "nothing was published: this token takes events of its own tenant alone".to_owned()
             }
             Self::Forbidden(right) => without_right(*right),
-            Self::NotOfTenant => "this is about all tenants, and the token is one tenant's".to_owned(),
+            Self::NotOfTenant => {
+                "this is about all tenants, and the token is one tenant's, whose hooks are at /v1/hooks (`hooks get`)"
+                    .to_owned()
+            }
             Self::Draining => "the server is about to stop".to_owned(),
             Self::Internal => "publishing failed; it is not known whether the events were accepted".to_owned(),
             Self::Host(why) => format!("header `host` {why}"),
