@@ -1,5 +1,6 @@
 //! A config file, or arguments that stand for one with a single hook.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -23,18 +24,24 @@ pub(crate) struct HookArgs {
     #[arg(long, value_name = "URL|FILE")]
     pub(crate) to: Option<String>,
     /// Only events of these types: globs such as `invoice.*`, with commas between them
-    #[arg(long, value_name = "GLOBS", value_delimiter = ',', conflicts_with = "config")]
+    #[arg(long, value_name = "GLOBS", value_delimiter = ',', value_parser = trimmed, conflicts_with = "config")]
     pub(crate) types: Vec<String>,
     /// Sign requests with this secret. Others on this machine see it, in `ps` say: `'${NAME}'`, in single quotes, takes
     /// it from the environment
     #[arg(long, value_name = "SECRET", conflicts_with_all = ["config", "secret_file"])]
     pub(crate) secret: Option<String>,
-    /// Sign requests with the secret in this file, which is read again at SIGHUP
+    /// Sign requests with the secret in this file, which `serve` reads again at SIGHUP
     #[arg(long, value_name = "FILE", conflicts_with = "config")]
     pub(crate) secret_file: Option<PathBuf>,
     /// Deliver nothing: print the config file that does the same
     #[arg(long, conflicts_with = "config")]
     pub(crate) print_config: bool,
+}
+
+/// A list is written as `a, b`, too.
+#[expect(clippy::unnecessary_wraps, reason = "clap asks for a result")]
+fn trimmed(text: &str) -> Result<String, Infallible> {
+    Ok(text.trim().to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -40,7 +40,7 @@ fn a_pipe_delivers_to_an_address_and_so_does_the_config_that_it_prints() {
     for secret in [&["--secret", SECRET][..], &["--secret-file", "secret"]] {
         let receiver = Receiver::on_thread(|_| 200);
         let url = receiver.url("/invoices");
-        let arguments = [&["--to", &url, "--types", "invoice.*,x.*"], secret].concat();
+        let arguments = [&["--to", &url, "--types", "x.* , invoice.*"], secret].concat();
         let mut times = 0;
         both(&place, &arguments, |with| {
             times += 1;
