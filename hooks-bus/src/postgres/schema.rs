@@ -80,7 +80,10 @@ impl Found {
 /// # Errors
 /// Also when the schema is of a newer version.
 async fn check(client: &Client) -> Result<Found, BusError> {
-    let there = client.query_one("SELECT to_regclass('hooks.meta') IS NOT NULL", &[]).await;
+    // A table of that name may be another program's.
+    let there =
+        "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('hooks.meta') AND attname = 'version')";
+    let there = client.query_one(there, &[]).await;
     let is_there: bool = there.map_err(|error| failed("look for the schema `hooks`", &error))?.get(0);
     if !is_there {
         return Ok(Found::Nothing);

@@ -45,6 +45,24 @@ async fn the_schema_can_be_run_again() {
     assert!(refused.as_db_error().unwrap().message().contains("newer version"), "{refused}");
 }
 
+#[tokio::test]
+async fn the_schema_of_another_program_is_left_as_it_is() {
+    let Some(server) = Server::start() else { return };
+    let client = client(&server).await;
+    for theirs in ["log (line text)", "meta (key text, value text)"] {
+        let made = format!("DROP SCHEMA IF EXISTS hooks CASCADE; CREATE SCHEMA hooks; CREATE TABLE hooks.{theirs}");
+        client.batch_execute(&made).await.unwrap();
+        let refused =
+            soon("an answer", PostgresBus::connect(config(&server, "postgres"))).await.unwrap_err().to_string();
+        assert!(refused.contains("is of another program: give the bus a database of its own"), "{theirs}: {refused}");
+        let tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'hooks'::regnamespace AND relkind = 'r'";
+        assert_eq!(server.psql("postgres", tables), "1", "{theirs}");
+    }
+    // One that is empty was made for it.
+    client.batch_execute("DROP SCHEMA hooks CASCADE; CREATE SCHEMA hooks").await.unwrap();
+    bus(&server).await.publish(events(0..1)).await.unwrap();
+}
+
 /// What a role makes is its own, so another one than the owner would shut the owner out.
 #[tokio::test]
 async fn the_owner_alone_brings_a_schema_to_this_version_and_needs_no_right_to_the_database() {
