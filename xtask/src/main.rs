@@ -42,9 +42,11 @@ Usage: cargo xtask COMMAND
                            valgrind, which counts them, is installed by apt-get
   backlog [EVENTS]         a receiver that is down until millions of events wait for it on the durable bus; then it
                            catches up (10 million where not said; takes about 5 GB of disk)
-  package [--binary FILE]  in target/packages packages for Debian and for Fedora, and an image for containers, of the
-                           binary that is shipped, or of this one
-  image [--binary FILE]    the image alone
+  package [--profile FILE | --binary FILE]
+                           in target/packages packages for Debian and for Fedora, and an image for containers: of the
+                           binary that is shipped, compiled with a new profile of its work or this one, or of another
+  image [--profile FILE | --binary FILE]
+                           the image alone
   publish                  whether the crates can be published, and built on from their packages; uploads nothing
   api [--update]           what each published crate offers, compared with the listings in xtask/api, and with the
                            last release that is tagged

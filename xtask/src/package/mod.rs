@@ -1,8 +1,8 @@
 //! `cargo xtask package`: what is installed elsewhere.
 //!
 //! ```text
-//! the binary ─▶ stage: a folder as it is after installing ─▶ deb, rpm ─┬▶ target/packages
-//!   Cargo.lock ─▶ parts ─▶ notices, sbom ─┴─────────────────────▶ image ─┘
+//! trained: the binary ─▶ stage: a folder as it is after installing ─▶ deb, rpm ─┬▶ target/packages
+//!   Cargo.lock ─▶ parts ─▶ notices, sbom ─┴──────────────────────────────▶ image ─┘
 //! ```
 
 mod deb;
@@ -12,6 +12,7 @@ mod parts;
 mod rpm;
 mod sbom;
 mod stage;
+mod trained;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use crate::workspace::{self, Done};
 pub(crate) use deb::build as deb;
 pub(crate) use image::build as image;
 pub(crate) use rpm::build as rpm;
+pub(crate) use trained::workload;
 
 /// The programs that packing takes.
 pub(crate) const NEEDS: [Package; 6] = [
@@ -37,19 +39,18 @@ pub(crate) const NEEDS: [Package; 6] = [
 /// Makes one kind of package, as [`deb()`] does.
 type Build = fn(&Path, &str, &Path, bool) -> Result<PathBuf, String>;
 
-/// Packs the binary that is shipped, or that of `--binary FILE`, in each of these ways.
+/// Packs the binary that is shipped, compiled with a new profile or with that of `--profile FILE`, or that of `--binary
+/// FILE`, in each of these ways.
 pub(crate) fn run(name: &str, builds: &[Build], arguments: &[&str]) -> Done {
     packages::provide(&NEEDS)?;
-    let hooks = match arguments {
-        [] => {
-            let build = ["build", "--profile", "dist", "--package", "hooks-cli", "--bin", "hooks"];
-            workspace::built("hooks", &build)?
-        }
-        ["--binary", file] => PathBuf::from(file),
-        _ => return Err(format!("usage: cargo xtask {name} [--binary FILE]")),
-    };
     let folder = workspace::root().join("target/packages");
     fs::create_dir_all(&folder).map_err(|error| format!("make {}: {error}", folder.display()))?;
+    let hooks = match arguments {
+        [] => trained::build(&folder, None)?,
+        ["--profile", file] => trained::build(&folder, Some(Path::new(file)))?,
+        ["--binary", file] => PathBuf::from(file),
+        _ => return Err(format!("usage: cargo xtask {name} [--profile FILE | --binary FILE]")),
+    };
     for build in builds {
         println!("{}", build(&hooks, env!("CARGO_PKG_VERSION"), &folder, false)?.display());
     }

@@ -117,14 +117,15 @@ impl<'a> Collector<'a> {
     }
 
     async fn lines(&mut self) -> Result<(), Refused> {
-        let mut offset = 0;
-        for line in self.body.split(|byte| *byte == b'\n') {
+        let mut begin = 0;
+        for end in memchr::memchr_iter(b'\n', self.body).chain([self.body.len()]) {
+            let line = &self.body[begin..end];
             let text = line.strip_suffix(b"\r").unwrap_or(line);
             if !text.iter().all(|byte| b" \t".contains(byte)) {
-                self.take(offset, text)?;
+                self.take(begin, text)?;
             }
-            offset += line.len() + 1;
-            self.rest(offset).await;
+            begin = end + 1;
+            self.rest(begin).await;
         }
         Ok(())
     }
