@@ -176,10 +176,9 @@ pub(crate) fn described(args: &HookArgs, beside: &Surroundings) -> Option<String
         Some(dir) => format!("kept in the folder {} until they are delivered", dir.display()),
         None => "kept in memory until they are delivered".to_owned(),
     };
-    Some(format!(
-        "one hook, `{}`: {events} go to {place}; {kept}; --print-config prints it as a config file",
-        destination.id()
-    ))
+    // Arguments may hold what would break the line.
+    let told = format!("{events} go to {place}; {kept}").replace(char::is_control, "\u{fffd}");
+    Some(format!("one hook, `{}`: {told}; --print-config prints it as a config file", destination.id()))
 }
 
 /// Scheme and host, and whether something follows.

@@ -81,14 +81,14 @@ impl Filter {
         for (setting, table) in
             [("attributes", &self.rare.attributes), ("attributes_except", &self.rare.attributes_except)]
         {
-            table.iter().for_each(|(name, patterns)| controls(&format!("{setting}.{name}"), patterns, &mut warnings));
+            table.iter().for_each(|(name, patterns)| characters(&format!("{setting}.{name}"), patterns, &mut warnings));
         }
         for warning in self.rare.data.iter().flat_map(|data| data.warnings()) {
             warnings.push(ConfigProblem::new(warning.path("data"), warning.message));
         }
         for (setting, patterns, except, exceptions) in lists {
-            controls(setting, patterns, &mut warnings);
-            controls(except, exceptions, &mut warnings);
+            characters(setting, patterns, &mut warnings);
+            characters(except, exceptions, &mut warnings);
         }
         warnings
     }
@@ -115,14 +115,18 @@ fn excepted(
     }
 }
 
-/// Looks for patterns that ask for characters which no attribute has.
-fn controls(setting: &str, patterns: &[Pattern], warnings: &mut Vec<ConfigProblem>) {
-    for (index, pattern) in
-        patterns.iter().enumerate().filter(|(_, pattern)| pattern.as_str().contains(char::is_control))
-    {
-        let message =
-            format!("`{}` matches nothing: no attribute has control characters", pattern.as_str().escape_debug());
-        warnings.push(ConfigProblem::new(format!("{setting}[{index}]"), message));
+/// Looks for patterns that ask for characters which no attribute has, or which one hardly begins or ends with.
+fn characters(setting: &str, patterns: &[Pattern], warnings: &mut Vec<ConfigProblem>) {
+    for (index, pattern) in patterns.iter().enumerate() {
+        let text = pattern.as_str();
+        let why = if text.contains(char::is_control) {
+            "matches nothing: no attribute has control characters"
+        } else if text.trim() != text {
+            "begins or ends with a space, and so must what it matches"
+        } else {
+            continue;
+        };
+        warnings.push(ConfigProblem::new(format!("{setting}[{index}]"), format!("`{}` {why}", text.escape_debug())));
     }
 }
 

@@ -225,6 +225,7 @@ fn patterns_that_nothing_is_left_of_are_warned_of() {
             "attributes.x[0]: `a\\n` matches nothing: no attribute has control characters",
         ),
         (Filter::all().except_subjects(["\u{7f}"]), "subjects_except[0]: "),
+        (Filter::types(["a.*", " b.*"]), "types[1]: ` b.*` begins or ends with a space, and so must what it matches"),
     ] {
         let said = said(filter);
         assert!(said.len() == 1 && said[0].starts_with(text), "{said:?}");
