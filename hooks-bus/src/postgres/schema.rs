@@ -66,7 +66,7 @@ impl Found {
     fn explain(&self) -> String {
         match self {
             Self::This(_) | Self::Nothing => {
-                "the database has no schema `hooks`: `hooks postgres schema` prints it, and `create = true` makes it"
+                "the database has no schema `hooks` of this program: `hooks postgres schema` prints it, and `create = true` makes it"
                     .to_owned()
             }
             Self::Older(version) => format!(
@@ -81,8 +81,8 @@ impl Found {
 /// Also when the schema is of a newer version.
 async fn check(client: &Client) -> Result<Found, BusError> {
     // A table of that name may be another program's.
-    let there =
-        "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('hooks.meta') AND attname = 'version')";
+    let there = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('hooks.meta') \
+        AND attname = 'log' AND atttypid = 'uuid'::regtype)";
     let there = client.query_one(there, &[]).await;
     let is_there: bool = there.map_err(|error| failed("look for the schema `hooks`", &error))?.get(0);
     if !is_there {

@@ -25,6 +25,7 @@ use super::request::{DeadLetterFilter, Request};
 use super::response::{DeadLetterPage, Done, Dropped, Problem, Rekeyed, Replayed, Response, Status, demand};
 use super::service::AdminService;
 use super::{matching, unambiguous};
+use crate::http::NOT_OF_TENANT;
 use crate::{Access, Right};
 
 /// The media type of answers.
@@ -224,10 +225,7 @@ impl<S: Send + Sync> FromRequestParts<S> for WholeDaemon {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         match tenant(parts)? {
             None => Ok(Self),
-            Some(_) => {
-                let why = "this is about all tenants, and the token is one tenant's, whose hooks are at /v1/hooks (`hooks get`)";
-                Err(Problem::new(StatusCode::FORBIDDEN, why))
-            }
+            Some(_) => Err(Problem::new(StatusCode::FORBIDDEN, NOT_OF_TENANT)),
         }
     }
 }
@@ -331,7 +329,7 @@ pub(super) async fn json_body(request: HttpRequest, media_types: &[&str], hint: 
         false => bad_request(format!("the body can't be read: {}", chain(&*error))),
     })?;
     let body = body.to_bytes();
-    if body.is_empty() { Err(bad_request("the body is empty: it has to be JSON")) } else { Ok(body) }
+    if body.is_empty() { Err(bad_request(format!("the body is empty: it has to be JSON{hint}"))) } else { Ok(body) }
 }
 
 /// The dead letter after which a page begins.

@@ -21,6 +21,10 @@ const AGAIN: HeaderValue = HeaderValue::from_static("1");
 /// For whoever has to say who he is.
 pub(super) const UNAUTHORIZED: &str = "a good token is missing: `Authorization: Bearer …`";
 
+/// What a tenant is told who asks for what is about all.
+pub(crate) const NOT_OF_TENANT: &str =
+    "this is about all tenants, and the token is one tenant's, whose hooks are at /v1/hooks (`hooks get`)";
+
 /// For a token that has other rights.
 pub(crate) fn without_right(right: Right) -> String {
     format!("the token has not the right `{right}`: the daemon's `api.tokens` say what each token may")
@@ -180,10 +184,7 @@ impl Refusal {
                 "nothing was published: this token takes events of its own tenant alone".to_owned()
             }
             Self::Forbidden(right) => without_right(*right),
-            Self::NotOfTenant => {
-                "this is about all tenants, and the token is one tenant's, whose hooks are at /v1/hooks (`hooks get`)"
-                    .to_owned()
-            }
+            Self::NotOfTenant => NOT_OF_TENANT.to_owned(),
             Self::Draining => "the server is about to stop".to_owned(),
             Self::Internal => "publishing failed; it is not known whether the events were accepted".to_owned(),
             Self::Host(why) => format!("header `host` {why}"),

@@ -24,7 +24,7 @@ mod routes;
 mod sender;
 mod state;
 
-pub(crate) use answer::without_right;
+pub(crate) use answer::{NOT_OF_TENANT, without_right};
 pub(crate) use events::Event;
 pub(crate) use grants::Others;
 pub(crate) use listener::{Patient, Places, listen};

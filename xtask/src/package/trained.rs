@@ -28,6 +28,11 @@ const SMALL: &str = "-Cllvm-args=-inline-threshold=25";
 
 /// Compiles the binary with this profile, or with a new one that is left in the folder.
 pub(super) fn build(folder: &Path, profile: Option<&Path>) -> Result<PathBuf, String> {
+    // Cargo takes flags from one place, and the environment first.
+    let variables = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"];
+    if let Some(name) = variables.into_iter().find(|name| std::env::var_os(name).is_some()) {
+        return Err(format!("{name} is set, and cargo would leave the profile out: unset it"));
+    }
     let profile = match profile {
         Some(profile) => profile.canonicalize().map_err(|error| format!("read {}: {error}", profile.display()))?,
         None => train(&folder.join("hooks.profdata"))?,
@@ -52,6 +57,7 @@ fn train(profile: &Path) -> Result<PathBuf, String> {
 
 /// Runs the workload, with so many small events through each pipe and bus where that is not as many as training takes.
 pub(crate) fn workload(hooks: &Path, rounds: Option<&str>) -> Done {
+    packages::provide(&NEEDS)?;
     let folder = folder()?;
     // A Postgres that root starts runs as nobody.
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).map_err(|error| format!("open it: {error}"))?;

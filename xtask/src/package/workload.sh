@@ -2,14 +2,34 @@
 # workload.sh HOOKS EVENTS FOLDER: what the daemon does all day, for a binary that counts what it runs.
 #
 # Pipes, and a daemon on each bus, with small events and those of EVENTS; webhooks of every common shape, one of which fails,
-# and a file. Fails if an event is missing in a file. Buses whose server is not installed are left out: NATS_SERVER and
-# POSTGRES_BIN say where they are. So many small events go through each: ROUNDS.
+# and a file. Fails if an event is missing in a file. NATS_SERVER and POSTGRES_BIN say where the servers are. So many small
+# events go through each: ROUNDS.
 set -eu
-hooks=$1 events=$2 folder=$3
+hooks=$1 events=$2 folder=$3 nats_server=${NATS_SERVER:?} postgres_bin=${POSTGRES_BIN:?}
 rounds=${ROUNDS:-60000} secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
 cd "$folder"
-trap 'kill $(cat pids) 2> /dev/null || true' EXIT
+
+end() {
+    if [ -d postgres/data ]; then postgres pg_ctl --pgdata postgres/data --mode immediate stop > /dev/null 2>&1 || true; fi
+    # shellcheck disable=SC2046
+    kill $(cat pids) 2> /dev/null || true
+}
 : > pids
+trap end EXIT
+trap 'exit 1' INT TERM
+
+# Runs a program of Postgres, which root may not.
+postgres() {
+    program=$postgres_bin/$1
+    shift
+    if [ "$(id -u)" -eq 0 ]; then runuser -u nobody -- "$program" "$@"; else "$program" "$@"; fi
+}
+
+# failed FILE: says what it holds, and ends.
+failed() {
+    cat "$1" >&2
+    exit 1
+}
 
 # Runs in the background, and ends with this.
 start() {
@@ -33,8 +53,7 @@ address() {
         [ -z "$address" ] || return 0
         sleep 0.1
     done
-    cat "$1.err" >&2
-    exit 1
+    failed "$1.err"
 }
 
 # counted FILE EVENTS: fails where it has fewer.
@@ -69,7 +88,7 @@ listener plain
 plain=http://$address
 
 pipe() {
-    "$hooks" pipe "$@" < "$size.ndjson" > /dev/null 2>> pipe.err
+    "$hooks" pipe "$@" < "$size.ndjson" > pipe.out 2>&1 || failed pipe.out
 }
 
 for size in small large; do
@@ -145,13 +164,10 @@ CONFIG
     start "$hooks" serve -c "$1.toml" --grace 5m > "$1.out" 2> "$1.err"
     address "$1"
     for batch in "500 small" "1 few" "500 large"; do
-        "$hooks" publish --to "http://$address" --batch "${batch% *}" < "${batch#* }.ndjson" 2>> publish.err
+        "$hooks" publish --to "http://$address" --batch "${batch% *}" < "${batch#* }.ndjson" > publish.out 2>&1 || failed publish.out
     done
     kill "$pid"
-    wait "$pid" || {
-        tail "$1.err" >&2
-        exit 1
-    }
+    wait "$pid" || failed "$1.err"
     counted "$1.jsonl" $((rounds + few + large))
 }
 
@@ -160,24 +176,13 @@ daemon memory '
 overflow = "block"'
 daemon durable 'dir = "log"'
 
-if [ -n "${NATS_SERVER:-}" ]; then
-    start "$NATS_SERVER" --jetstream --store_dir nats --addr 127.0.0.1 --port -1 > nats-server.out 2> nats-server.err
-    address nats-server
-    daemon nats "servers = [\"nats://$address\"]"
-fi
+start "$nats_server" --jetstream --store_dir nats --addr 127.0.0.1 --port -1 > nats-server.out 2> nats-server.err
+address nats-server
+daemon nats "servers = [\"nats://$address\"]"
 
-# Runs a program of Postgres, which root may not.
-postgres() {
-    program=$POSTGRES_BIN/$1
-    shift
-    if [ "$(id -u)" -eq 0 ]; then runuser -u nobody -- "$program" "$@"; else "$program" "$@"; fi
-}
-
-if [ -n "${POSTGRES_BIN:-}" ]; then
-    mkdir -m 777 postgres
-    postgres initdb --pgdata postgres/data --auth trust --username hooks --no-sync > initdb.out
-    trap 'postgres pg_ctl --pgdata postgres/data --mode immediate stop > /dev/null; kill $(cat pids) 2> /dev/null || true' EXIT
-    postgres pg_ctl --pgdata postgres/data --log postgres/log --options "-k $folder/postgres -h ''" --wait start > pg_ctl.out
-    postgres createdb --host "$folder/postgres" --username hooks hooks
-    daemon postgres "hosts = [\"$folder/postgres\"]"
-fi
+mkdir -m 777 postgres
+postgres initdb --pgdata postgres/data --auth trust --username hooks --encoding UTF8 --locale C --no-sync > initdb.out
+postgres pg_ctl --pgdata postgres/data --log postgres/log --options "-k $folder/postgres -h ''" --wait start > pg_ctl.out ||
+    failed postgres/log
+postgres createdb --host "$folder/postgres" --username hooks hooks
+daemon postgres "hosts = [\"$folder/postgres\"]"

@@ -10,7 +10,10 @@ BEGIN
     IF to_regnamespace('hooks') IS NULL THEN
         CREATE SCHEMA hooks;
     ELSIF EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('hooks'))
-        AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('hooks.meta') AND attname = 'version') THEN
+        AND NOT EXISTS (
+            SELECT FROM pg_attribute
+            WHERE attrelid = to_regclass('hooks.meta') AND attname = 'log' AND atttypid = 'uuid'::regtype
+        ) THEN
         -- What has the same name would be taken for one's own.
         RAISE EXCEPTION 'the schema "hooks" is of another program: give the bus a database of its own';
     END IF;

@@ -49,7 +49,7 @@ async fn the_schema_can_be_run_again() {
 async fn the_schema_of_another_program_is_left_as_it_is() {
     let Some(server) = Server::start() else { return };
     let client = client(&server).await;
-    for theirs in ["log (line text)", "meta (key text, value text)"] {
+    for theirs in ["log (line text)", "meta (key text, value text)", "meta (version text, log text)"] {
         let made = format!("DROP SCHEMA IF EXISTS hooks CASCADE; CREATE SCHEMA hooks; CREATE TABLE hooks.{theirs}");
         client.batch_execute(&made).await.unwrap();
         let refused =

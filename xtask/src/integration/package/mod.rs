@@ -19,8 +19,6 @@ pub(super) const INTEGRATION: Integration = Integration {
         Package { program: "dpkg-shlibdeps", package: "dpkg-dev" },
         Package { program: "strip", package: "binutils" },
         Package { program: "systemd-sysusers", package: "systemd" },
-        Package { program: "nats-server", package: "nats-server" },
-        Package { program: "pg_lsclusters", package: "postgresql" },
     ],
     run,
 };
