@@ -182,7 +182,8 @@ fn what_is_asked_wrongly_is_a_problem_that_says_why_and_changes_nothing() {
         ("DELETE /v1/hooks/a", None, 409, "is in the config file and runs"),
         ("GET /v1/hooks/a/dead-letters?before=1", None, 400, "`?before=1` is not understood"),
         (drop, None, 415, "application/json"),
-        (drop, Some(""), 400, "the body names no dead letters"),
+        (drop, Some(""), 400, "the body is empty: it has to be JSON; `{}` as the body picks all"),
+        (drop, Some("[]"), 400, "the body names no dead letters"),
         (drop, Some("{\"id\":[999]}"), 400, "unknown field `id`"),
         (drop, Some(large.as_str()), 413, "more than 1048576 bytes"),
     ] {
