@@ -291,10 +291,7 @@ impl<S: Send + Sync> FromRequest<S> for Which {
 
     async fn from_request(request: HttpRequest, _: &S) -> Result<Self, Problem> {
         let body = json_body(request, &[JSON], "; `{}` as the body picks all dead letters").await?;
-        let which = unambiguous::read(&body);
-        which.map(Self).map_err(|error| {
-            bad_request(format!("the body names no dead letters, as `{{\"ids\":[17]}}` does: {error}"))
-        })
+        object(&body, "the body names no dead letters, as `{\"ids\":[17]}` does").map(Self)
     }
 }
 
@@ -306,12 +303,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: HttpRequest, _: &S) -> Result<Self, Problem> {
         let body = json_body(request, &[JSON], "").await?;
-        let table: Json = unambiguous::read(&body).map_err(|error| bad_request(format!("the body: {error}")))?;
-        settings::read(Draft::new(table)).map(Self).map_err(|faults| {
-            let reasons: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
-            bad_request(format!("the body: {}", reasons.join("; "))).with_faults(faults)
-        })
+        object(&body, "the body").map(Self)
     }
+}
+
+/// An object, which no array stands for; what is wrong is said of `what`.
+fn object<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Problem> {
+    let table: Json = unambiguous::read(body).map_err(|error| bad_request(format!("{what}: {error}")))?;
+    settings::read(Draft::new(table)).map_err(|faults| {
+        let reasons: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
+        bad_request(format!("{what}: {}", reasons.join("; "))).with_faults(faults)
+    })
 }
 
 /// The whole body of a request that says that it is JSON.

@@ -184,6 +184,7 @@ fn what_is_asked_wrongly_is_a_problem_that_says_why_and_changes_nothing() {
         (drop, None, 415, "application/json"),
         (drop, Some(""), 400, "the body is empty: it has to be JSON; `{}` as the body picks all"),
         (drop, Some("[]"), 400, "the body names no dead letters"),
+        (drop, Some("[[1]]"), 400, "expected an object, found an array"),
         (drop, Some("{\"id\":[999]}"), 400, "unknown field `id`"),
         (drop, Some(large.as_str()), 413, "more than 1048576 bytes"),
     ] {
