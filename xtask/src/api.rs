@@ -2,7 +2,9 @@
 //! change of it shows in review; and with the last release, by the rules of semantic versioning.
 //!
 //! ```text
-//! cargo doc ─▶ target/doc/CRATE.json ─▶ lines ─▶ xtask/api/CRATE.txt
+//! cargo doc ─▶ target/doc/CRATE.json ─┬▶ lines ─▶ xtask/api/CRATE.txt
+//!                                     ├▶ cargo-semver-checks ─▶ what breaks
+//! the last tag ─▶ CRATE.json of then ─┘
 //! ```
 
 use std::fs;
@@ -18,8 +20,12 @@ use crate::workspace::{self, Done};
 /// The format of rustdoc's JSON that `public-api` reads: rustdoc 1.95 writes it, and each compiler one of its own.
 const FORMAT: u64 = 57;
 
-/// Compares releases. Not optimised, for that takes longer than it saves.
+/// Compares releases.
 const SEMVER_CHECKS: &str = "0.49.0";
+
+/// Not optimised: that takes longer than it saves. By itself the program has its dependencies optimised even so.
+const UNOPTIMISED: [&str; 5] =
+    ["--debug", "--config", "profile.dev.package.\"*\".opt-level=0", "--config", "profile.dev.debug=false"];
 
 /// Lists and compares; with `--update`, writes the listings.
 pub(crate) fn run(arguments: &[&str]) -> Done {
@@ -29,23 +35,24 @@ pub(crate) fn run(arguments: &[&str]) -> Done {
         _ => return Err("usage: cargo xtask api [--update]".to_owned()),
     };
     let names: Vec<String> = publish::published()?.into_iter().map(|package| package.name).collect();
-    listings(&names, update)?;
-    release(&names)
-}
-
-fn listings(names: &[String], update: bool) -> Done {
     let place = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
     let rustdoc = rustdoc(place.path())?;
-    let folder = documented(names, &rustdoc)?;
-    let mut changes = Vec::new();
-    for name in names {
-        let json = folder.join(format!("{}.json", name.replace('-', "_")));
-        let format = format_of(&json)?;
+    let now = documented(workspace::root(), &names, &rustdoc)?;
+    for name in &names {
+        let format = format_of(&json_of(&now, name))?;
         if format != FORMAT {
             eprintln!("skipped: this rustdoc writes format {format} of its JSON, and listings are made from {FORMAT}");
             return Ok(());
         }
-        let now = listing(&json)?;
+    }
+    listings(&names, &now, update)?;
+    release(&names, &now, &rustdoc)
+}
+
+fn listings(names: &[String], documents: &Path, update: bool) -> Done {
+    let mut changes = Vec::new();
+    for name in names {
+        let now = listing(&json_of(documents, name))?;
         let file = workspace::root().join(format!("xtask/api/{name}.txt"));
         if update {
             fs::write(&file, now).map_err(|error| format!("write {}: {error}", file.display()))?;
@@ -71,17 +78,22 @@ fn rustdoc(folder: &Path) -> Result<PathBuf, String> {
     Ok(file)
 }
 
-/// Documents crates with all their features, and says where the JSON of each will be.
-fn documented(names: &[String], rustdoc: &Path) -> Result<PathBuf, String> {
-    let target = workspace::root().join("target");
+/// Documents crates of this workspace with all their features, and says where the JSON of each is.
+fn documented(root: &Path, names: &[String], rustdoc: &Path) -> Result<PathBuf, String> {
+    let target = root.join("target");
     let mut cargo = workspace::cargo();
     cargo.env("RUSTDOC", rustdoc).env("RUSTDOCFLAGS", "-Z unstable-options --output-format json");
     cargo.args(["doc", "--no-deps", "--lib", "--all-features", "--locked", "--quiet", "--target-dir"]).arg(&target);
+    cargo.current_dir(root);
     for name in names {
         cargo.args(["--package", name]);
     }
     workspace::output(&mut cargo)?;
     Ok(target.join("doc"))
+}
+
+fn json_of(documents: &Path, name: &str) -> PathBuf {
+    documents.join(format!("{}.json", name.replace('-', "_")))
 }
 
 fn format_of(json: &Path) -> Result<u64, String> {
@@ -109,20 +121,61 @@ fn differences(before: &str, now: &str) -> Vec<String> {
 }
 
 /// Compares with the last release that is tagged, if there is one.
-fn release(names: &[String]) -> Done {
-    let mut git = Command::new("git");
-    git.current_dir(workspace::root()).args(["describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"]);
-    let Ok(tag) = workspace::output(&mut git) else {
+///
+/// Given commits in place of JSON, the program would compile the dependencies of each crate twice, for it shares none.
+fn release(names: &[String], now: &Path, rustdoc: &Path) -> Done {
+    let Ok(tag) = git(&["describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"]) else {
         eprintln!("no release is tagged: nothing to compare with");
         return Ok(());
     };
-    let program = packages::compiled("cargo-semver-checks", SEMVER_CHECKS, &["--debug"])?;
-    let mut checks = Command::new(program);
-    checks.current_dir(workspace::root()).args(["semver-checks", "--baseline-rev", tag.trim()]);
-    for name in names {
-        checks.args(["--package", name]);
+    let source = source_of(&tag)?;
+    // A crate that is newer has nothing to be compared with.
+    let names: Vec<String> = names.iter().filter(|name| source.join(name).is_dir()).cloned().collect();
+    let before = documented(&source, &names, rustdoc)?;
+    let program = packages::compiled("cargo-semver-checks", SEMVER_CHECKS, &UNOPTIMISED)?;
+    let mut broken = Vec::new();
+    for name in &names {
+        let mut checks = Command::new(&program);
+        checks.args(["semver-checks", "--baseline-rustdoc"]).arg(json_of(&before, name));
+        checks.arg("--current-rustdoc").arg(json_of(now, name));
+        let output = checks.output().map_err(|error| format!("can't run {checks:?}: {error}"))?;
+        if !output.status.success() {
+            // Items are named on the one, and what that means for the version on the other.
+            let said = [output.stdout, output.stderr].concat();
+            broken.push(format!("{name}:\n{}", String::from_utf8_lossy(&said)));
+        }
     }
-    workspace::output(&mut checks).map(drop)
+    if broken.is_empty() {
+        return Ok(());
+    }
+    Err(format!("since {tag}, more has changed than the version says:\n{}", broken.join("\n")))
+}
+
+/// The files of a release, in a folder of the commit's own: cargo takes files that are older than what it built for that.
+fn source_of(tag: &str) -> Result<PathBuf, String> {
+    let releases = workspace::root().join("target/released");
+    let source = releases.join(git(&["rev-parse", &format!("{tag}^{{commit}}")])?);
+    if source.is_dir() {
+        return Ok(source);
+    }
+    let failed = |error| format!("make {}: {error}", source.display());
+    if releases.is_dir() {
+        // Releases before that.
+        fs::remove_dir_all(&releases).map_err(failed)?;
+    }
+    let (new, archive) = (releases.join("new"), releases.join("new.tar"));
+    fs::create_dir_all(&new).map_err(failed)?;
+    git(&["archive", "--output", &archive.to_string_lossy(), tag])?;
+    workspace::output(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(&new))?;
+    fs::remove_file(&archive).map_err(failed)?;
+    fs::rename(&new, &source).map_err(failed)?;
+    Ok(source)
+}
+
+/// A line that git says.
+fn git(arguments: &[&str]) -> Result<String, String> {
+    let said = workspace::output(Command::new("git").current_dir(workspace::root()).args(arguments))?;
+    Ok(said.trim().to_owned())
 }
 
 #[cfg(test)]
