@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::operate::with_daemon;
 use super::{print, print_on};
 use crate::args::operate::TopArgs;
+use crate::console::window;
 use crate::exit::Exit;
 use crate::operator::Managed;
 use crate::outcome;
@@ -50,12 +51,6 @@ pub(crate) fn run(args: &TopArgs) -> Exit {
             sleep(PAUSE).await;
         }
     })
-}
-
-/// Columns and rows of the terminal.
-fn window() -> (usize, usize) {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
-    size.map_or((usize::MAX, usize::MAX), |size| (size.ws_col.into(), size.ws_row.into()))
 }
 
 /// As much of a screen as a terminal has room for, and its last row for the cursor: nothing wraps, and the head stays.

@@ -26,6 +26,12 @@ pub(crate) struct Console {
 /// The longest time that a reader may take for the next line, before output counts as read by nobody.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Columns and rows of the terminal behind stdout. Without one there is no end of room.
+pub(crate) fn window() -> (usize, usize) {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
+    size.map_or((usize::MAX, usize::MAX), |size| (size.ws_col.into(), size.ws_row.into()))
+}
+
 /// Prints a line on stderr, for a command that does one thing and ends.
 pub(crate) fn complain(text: impl Display) {
     // Nobody is left to be told when stderr is gone or its disk is full.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use super::screen::Look;
+use crate::console::window;
 use crate::listen::has_color;
 
 /// Lines at the cursor. The cursor comes back when it is dropped.
@@ -15,16 +16,11 @@ pub(crate) struct Live {
 
 /// The abilities of stdout. Without a terminal: lines of any length, no colours.
 pub(crate) fn look() -> Look {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
+    let (width, height) = window();
     let utf8 =
         ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|set| !set.is_empty()));
     let is_utf8 = utf8.is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").contains("utf8"));
-    Look {
-        width: size.map_or(usize::MAX, |size| size.ws_col.into()),
-        height: size.map_or(usize::MAX, |size| size.ws_row.into()),
-        has_color: has_color(),
-        has_unicode: is_utf8 && io::stdout().is_terminal(),
-    }
+    Look { width, height, has_color: has_color(), has_unicode: is_utf8 && io::stdout().is_terminal() }
 }
 
 /// True if stdout is a terminal on which the cursor can be moved.

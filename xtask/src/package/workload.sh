@@ -49,7 +49,7 @@ listener() {
 # address NAME: what the program that was started last says it listens at.
 address() {
     while kill -0 "$pid" 2> /dev/null; do
-        address=$(grep -hoE -m 1 '127\.0\.0\.1:[0-9]+' "$1.out" "$1.err" | head -n 1)
+        address=$(sed -nE 's/.*([Ll]istening|serving).*(127\.0\.0\.1:[0-9]+).*/\2/p' "$1.out" "$1.err" | head -n 1)
         [ -z "$address" ] || return 0
         sleep 0.1
     done
